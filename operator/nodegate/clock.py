@@ -1,8 +1,8 @@
 """The one place that reads the clock; everything else takes the moment as a parameter."""
 
-import datetime
+import datetime as dt
 
 
-def now() -> datetime.datetime:
+def now() -> dt.datetime:
     """Return the present moment, in UTC."""
-    return datetime.datetime.now(datetime.UTC)
+    return dt.datetime.now(dt.UTC)

@@ -49,7 +49,9 @@ class ApiError(NodegateError):
     """
 
     def __init__(self, status: int, reason: str, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message[:MESSAGE_LIMIT]}" if status else f"{reason}: {message[:MESSAGE_LIMIT]}")
+        super().__init__(
+            f"{status} {reason}: {message[:MESSAGE_LIMIT]}" if status else f"{reason}: {message[:MESSAGE_LIMIT]}"
+        )
         self.status = status
         self.reason = reason
         self.retry_after_s = retry_after_s

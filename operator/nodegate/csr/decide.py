@@ -1,0 +1,60 @@
+"""A `Case` goes in, a `Judgement` comes out.
+
+Rules: `Approve` is constructed on one line of the program, and it is in this file. Every rule is
+judged and reported, not only the first that fails; Ignore (stage 0) outweighs Deny, Deny outweighs
+Hold, and a rule whose facts are missing leaves a Hold at least.
+"""
+
+from nodegate.csr.model import Approve, Case, Deny, Finding, Hold, Ignore, Judgement, Kind, Reason, Result, Verdict
+from nodegate.csr.rules import alt_names, enrollment, node_state, ownership, request
+from nodegate.csr.rules.rule import Fault, Outcome, Rule, skipped
+
+RULES: tuple[Rule, ...] = (
+    *ownership.RULES,
+    *request.RULES,
+    *enrollment.RULES,
+    *alt_names.RULES,
+    *node_state.RULES,
+)
+"""The whole policy, in the order of its stages."""
+
+APPROVALS = {
+    Kind.BOOTSTRAP: Reason.BOOTSTRAP_APPROVED,
+    Kind.RENEWAL: Reason.RENEWAL_APPROVED,
+    Kind.SERVING: Reason.SERVING_APPROVED,
+}
+"""The reason of an approval, by what the request is for."""
+
+_NOT_OURS = skipped("the request is not nodegate's to judge")
+
+
+def judge(case: Case) -> Judgement:
+    """Judge one request by every rule."""
+    owned = [(rule, rule.judge(case)) for rule in ownership.RULES]
+    rest = RULES[len(ownership.RULES) :]
+    if all(outcome.result is Result.PASS for _, outcome in owned):
+        outcomes = [*owned, *((rule, rule.judge(case)) for rule in rest)]
+    else:
+        outcomes = [*owned, *((rule, _NOT_OURS) for rule in rest)]
+    return Judgement(
+        csr=case.csr,
+        enrollment=case.enrollment,
+        verdict=_verdict(case, outcomes),
+        findings=tuple(Finding(rule.stage, rule.reason, o.result, o.expected, o.found) for rule, o in outcomes),
+    )
+
+
+def _verdict(case: Case, outcomes: list[tuple[Rule, Outcome]]) -> Verdict:
+    ignored = _failed(outcomes, Fault.IGNORE)
+    if ignored:
+        return Ignore(ignored[0])
+    denied, held = _failed(outcomes, Fault.DENY), _failed(outcomes, Fault.HOLD)
+    if denied and not case.policy.never_deny:
+        return Deny(denied + held)
+    if denied or held:
+        return Hold(denied + held)
+    return Approve(APPROVALS[case.csr.kind])
+
+
+def _failed(outcomes: list[tuple[Rule, Outcome]], fault: Fault) -> tuple[Reason, ...]:
+    return tuple(rule.reason for rule, outcome in outcomes if rule.fault is fault and outcome.result is Result.FAIL)

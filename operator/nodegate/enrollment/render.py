@@ -1,0 +1,110 @@
+"""What is decided about an enrollment, worded as JSON merge patches of its status.
+
+Rules: a condition's lastTransitionTime moves only when its status flips; conditions of other types
+stay as they are; every condition and the status itself carry the generation they speak of. A patch
+carries the resourceVersion it was judged at, so it never overwrites what it has not seen.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from nodegate.enrollment.model import Condition, Decided, Enrollment, Join, NodeRef, Outlook, Status
+
+JOINS_KEPT = 10
+"""Entries of ``status.joins``; ``status.joinCount`` goes on counting."""
+
+
+def status_patch(enrollment: Enrollment, outlook: Outlook, decided: Decided | None, now: datetime) -> Any | None:
+    """Return the patch that makes the status say what was decided, or None when it does."""
+    status = replace(
+        enrollment.status,
+        observed_generation=enrollment.generation,
+        phase=outlook.phase,
+        conditions=_merged(enrollment, outlook, now),
+        node=outlook.node,
+        last_decision=decided or enrollment.status.last_decision,
+    )
+    return None if status == enrollment.status else _patch(enrollment, _body(status))
+
+
+def join_patch(enrollment: Enrollment, join: Join) -> Any:
+    """Return the patch that records a key before it is approved: newest first, ten kept, distinct keys counted."""
+    others = tuple(j for j in enrollment.status.joins if j.public_key_sha256 != join.public_key_sha256)
+    new = 0 if len(others) < len(enrollment.status.joins) else 1
+    kept = (join, *others)[:JOINS_KEPT]
+    body = {"joins": [_join(entry) for entry in kept], "joinCount": enrollment.status.join_count + new}
+    return _patch(enrollment, body)
+
+
+def _patch(enrollment: Enrollment, status: Any) -> Any:
+    return {"metadata": {"resourceVersion": enrollment.resource_version}, "status": status}
+
+
+def _merged(enrollment: Enrollment, outlook: Outlook, now: datetime) -> tuple[Condition, ...]:
+    """Return the recorded conditions, those of the outlook's types replaced."""
+    fresh = {condition.type: condition for condition in outlook.conditions}
+    kept = tuple(condition for condition in enrollment.status.conditions if condition.type not in fresh)
+    return kept + tuple(_dated(enrollment, condition, now) for condition in fresh.values())
+
+
+def _dated(enrollment: Enrollment, condition: Condition, now: datetime) -> Condition:
+    before = enrollment.condition(condition.type)
+    flipped = before is None or before.status != condition.status or before.last_transition is None
+    moment = now.replace(microsecond=0) if flipped or before is None else before.last_transition
+    return replace(condition, observed_generation=enrollment.generation, last_transition=moment)
+
+
+def _body(status: Status) -> Any:
+    return {
+        "observedGeneration": status.observed_generation,
+        "phase": status.phase,
+        "conditions": [_condition(condition) for condition in status.conditions],
+        "node": _node(status.node),
+        **({"lastDecision": _decided(status.last_decision)} if status.last_decision else {}),
+    }
+
+
+def _condition(condition: Condition) -> Any:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": condition.observed_generation,
+        "lastTransitionTime": rfc3339(condition.last_transition) if condition.last_transition else None,
+    }
+
+
+def _node(node: NodeRef) -> Any:
+    """Return the node part; nulls take the fields away in a merge patch."""
+    return {
+        "uid": node.uid,
+        "joinedAt": rfc3339(node.joined_at) if node.joined_at else None,
+        "ready": node.ready,
+    }
+
+
+def _decided(decided: Decided) -> Any:
+    return {
+        "csrName": decided.csr_name,
+        "verdict": decided.verdict,
+        "reason": decided.reason,
+        "message": decided.message,
+        "time": rfc3339(decided.time),
+    }
+
+
+def _join(join: Join) -> Any:
+    return {
+        "publicKeySHA256": join.public_key_sha256,
+        "csrUID": join.csr_uid,
+        "csrName": join.csr_name,
+        "requester": join.requester,
+        "time": rfc3339(join.time),
+    }
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an aware moment as the API server writes it, in whole seconds of UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
