@@ -9,7 +9,8 @@ NodeEnrollment of that name and approves, denies or holds it. The map of rooms:
 - ``cli``: the ``kubectl nodegate`` plugin, one file a verb.
 
 Inside a room the files are the steps of the flow: ``parse``, ``decide``, ``render``, ``apply``.
-``model``, ``parse``, ``decide`` and ``render`` are pure; ``handlers`` joins the steps.
+``model``, ``parse``, ``decide`` and ``render`` are pure; ``flow`` joins them,
+``apply`` and ``flow`` alone touch the world.
 """
 
 __version__ = "0.1.0"

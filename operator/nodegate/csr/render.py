@@ -6,7 +6,7 @@ message, the event's note and the first line of ``explain``, so nobody has to co
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
 from nodegate.csr.model import RULE_SET_VERSION, Approve, Deny, Finding, Hold, Ignore, Judgement, Verdict
 from nodegate.names import CLI_API_VERSION
@@ -19,7 +19,7 @@ MESSAGE_LIMIT = 1024
 class EventText(NamedTuple):
     """What an event says about a verdict."""
 
-    type: str
+    type: Literal["Normal", "Warning"]
     reason: str
     action: str
     note: str

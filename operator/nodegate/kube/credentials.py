@@ -8,6 +8,7 @@ Rules: the TLS context is made once; a token that lives in a file is read again 
 after a 401, because service account tokens rotate.
 """
 
+import base64
 import logging
 import os
 import ssl
@@ -165,23 +166,39 @@ def _of_access(access: Access) -> Credentials:
 
 
 def _tls(access: Access) -> ssl.SSLContext:
-    # kopf writes certificate data to private temporary files and removes them once loaded.
-    info = kopf.ConnectionInfo(
-        server=access.server,
-        insecure=access.insecure,
-        ca_path=access.ca_path,
-        ca_data=access.ca_data,
-        certificate_path=access.certificate_path,
-        certificate_data=access.certificate_data,
-        private_key_path=access.key_path,
-        private_key_data=access.key_data,
-    )
     try:
-        return info.as_ssl_context()
+        # kopf writes certificate data to private temporary files and removes them once loaded.
+        return kopf.ConnectionInfo(
+            server=access.server,
+            insecure=access.insecure,
+            ca_path=access.ca_path,
+            ca_data=_pem(access.ca_data),
+            certificate_path=access.certificate_path,
+            certificate_data=_pem(access.certificate_data),
+            private_key_path=access.key_path,
+            private_key_data=_pem(access.key_data),
+        ).as_ssl_context()
     except (OSError, ValueError) as error:
         raise SettingsInvalid(
-            (f"expected usable certificates for {access.server}, cannot load them: {error}; check the files",)
+            (f"expected usable certificates for {access.server}, cannot load them: {error}; check the files and data",)
         ) from error
+
+
+def _pem(data: object) -> str | None:
+    """Return the PEM text in a kubeconfig's base64, strictly.
+
+    A lenient reading makes nothing of garbage, and without a CA Python trusts every public one.
+
+    Raises:
+        ValueError: The data is no base64, or holds no PEM.
+    """
+    if data is None:
+        return None
+    text = base64.b64decode("".join(str(data).split()), validate=True).decode("ascii")
+    begin = text.find("-----BEGIN ")
+    if begin < 0:
+        raise ValueError("expected base64 of PEM, found no BEGIN line")
+    return text[begin:]
 
 
 def _bearer(token: str) -> str:

@@ -100,6 +100,11 @@ class Informer(Generic[T]):
         return MappingProxyType(self._values)
 
     @property
+    def resource(self) -> str:
+        """The collection's name for metrics and messages."""
+        return self._resource
+
+    @property
     def problem(self) -> str | None:
         """One line on what is wrong now, or None."""
         return self._health.problem
@@ -275,7 +280,10 @@ def _list_version(page: Mapping[str, Any]) -> str:
 
 
 def _items(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = page.get("items") or []
+    items = page.get("items")
+    if items is None:
+        # Go writes an empty list as null.
+        return []
     if not isinstance(items, list):
         raise Unavailable(0, "BadBody", f"expected a list's items, found a {type(items).__name__}")
     return [item for item in items if isinstance(item, dict)]

@@ -95,10 +95,11 @@ class LeaseElector:
 
     async def acquire(self) -> None:
         """Return once we lead; try until then."""
-        while not await self._try_quietly(CALL_S):
-            # Spreads contenders that see the same Lease expire.
-            await asyncio.sleep(self._timing.retry_s * random.uniform(1.0, 1.2))  # noqa: S311  # no secret
-        _log.info("leading as %s", self.identity)
+        while True:
+            if await self._try_quietly(CALL_S):
+                _log.info("leading as %s", self.identity)
+                return
+            await asyncio.sleep(self._pause_s())
 
     async def hold(self) -> str:
         """Renew until the lead is lost and return why, in one line."""
@@ -113,16 +114,35 @@ class LeaseElector:
 
     async def release(self) -> None:
         """Give the lead back so that another need not wait; does nothing when we do not lead."""
-        lease, led = self._lease, self.is_leader
-        self._renewed_at = float("-inf")
-        if lease is None or not led:
+        led, self._renewed_at = self.is_leader, float("-inf")
+        if not led:
             return
-        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(now())}
         try:
             async with asyncio.timeout(CALL_S):
-                await self._client.put(self._path, {**lease, "spec": spec})
+                await self._give_back()
         except (ApiError, TimeoutError) as error:
             _log.warning("the lease was not released, another waits %g s: %s", self._timing.duration_s, error)
+
+    async def _give_back(self) -> None:
+        # Read first: a renewal that was cancelled half-way may have changed the version.
+        lease = await self._client.get(self._path)
+        if _spec(lease).get("holderIdentity") != self.identity:
+            return
+        freed = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(now())}
+        await self._client.put(self._path, {**lease, "spec": {**_spec(lease), **freed}})
+
+    def _pause_s(self) -> float:
+        """Return the seconds to the next look: soon, or just when the other's Lease runs out."""
+        # Jitter spreads contenders that see the same Lease expire.
+        usual = self._timing.retry_s * random.uniform(1.0, 1.2)  # noqa: S311  # no secret
+        if self._observed is None:
+            return usual
+        spec, since = self._observed
+        return min(usual, max(usual / 10, since + self._patience_s(spec) - self._clock()))
+
+    def _patience_s(self, spec: dict[str, Any]) -> float:
+        # A holder with a longer duration of its own is given that long.
+        return max(_duration(spec), self._timing.duration_s)
 
     async def _try_quietly(self, limit_s: float) -> bool:
         """Try once, within ``limit_s`` seconds; say each new failure once."""
@@ -163,7 +183,7 @@ class LeaseElector:
         moment = self._clock()
         if self._observed is None or self._observed[0] != spec:
             self._observed = spec, moment
-        return moment - self._observed[1] >= max(_duration(spec), self._timing.duration_s)
+        return moment - self._observed[1] >= self._patience_s(spec)
 
     async def _write(self, lease: dict[str, Any] | None) -> dict[str, Any]:
         old = _spec(lease or {})

@@ -1,0 +1,101 @@
+"""Words go in, lines of a given width come out.
+
+Rules: pure. A line is a row of spans, each with a style that a terminal may show as colour; without
+colour the words are the same. Nothing is cut: what is too long is wrapped under itself.
+"""
+
+import enum
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+GAP = 3
+"""Blanks between two columns, as kubectl has them."""
+
+
+class Style(enum.Enum):
+    """What a span means; the terminal decides how that looks."""
+
+    PLAIN = enum.auto()
+    STRONG = enum.auto()
+    GOOD = enum.auto()
+    CARE = enum.auto()
+    BAD = enum.auto()
+    FAINT = enum.auto()
+
+
+class Span(NamedTuple):
+    """Some text of one style."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+
+Line = tuple[Span, ...]
+
+EMPTY: Line = ()
+"""An empty line."""
+
+
+class Cell(NamedTuple):
+    """One cell of a row: its text, its width in characters and its style."""
+
+    text: str
+    width: int
+    style: Style = Style.PLAIN
+
+
+def plain(lines: Iterable[Line]) -> str:
+    """Return the lines as text, without styles and without blanks at the ends of lines."""
+    return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines)
+
+
+def row(cells: Sequence[Cell], *, indent: int = 0) -> list[Line]:
+    """Return one row of cells side by side, each wrapped to its width."""
+    wrapped = [_wrap(cell.text, cell.width) for cell in cells]
+    height = max(len(texts) for texts in wrapped)
+    lines: list[Line] = []
+    for index in range(height):
+        spans = [Span(" " * indent)]
+        for cell, texts in zip(cells, wrapped, strict=True):
+            text = texts[index] if index < len(texts) else ""
+            spans += [Span(text, cell.style), Span(" " * (cell.width - len(text) + GAP))]
+        lines.append(tuple(spans[:-1]))
+    return lines
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(width, 1), break_on_hyphens=False) or [""]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, with_header: bool = True) -> list[Line]:
+    """Return rows in columns as wide as their longest text, as kubectl prints them; nothing is wrapped."""
+    shown = [list(header), *rows] if with_header else [list(cells) for cells in rows]
+    widths = [max(len(cells[index]) for cells in shown) for index in range(len(header))] if shown else []
+    lines: list[Line] = []
+    for cells in shown:
+        texts = [text.ljust(width + GAP) for text, width in zip(cells, widths, strict=True)]
+        lines.append((Span("".join(texts).rstrip()),))
+    return lines
+
+
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
+
+
+def span_of_time(length: timedelta) -> str:
+    """Return a length of time in at most two units, such as ``3d4h`` or ``32s``; nothing below a second."""
+    rest, parts = abs(length), []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts[:2]) or "0s"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """Return how long ago a moment was, ``in …`` for one to come, ``<unknown>`` for none."""
+    if moment is None:
+        return "<unknown>"
+    length = now - moment
+    return f"in {span_of_time(length)}" if length < timedelta(0) else f"{span_of_time(length)} ago"

@@ -1,0 +1,234 @@
+"""One undecided request from its name to its verdict, written and told.
+
+The steps: take the object from the store, parse, judge by what the stores know; before anything is
+written, judge again by a fresh enrollment. A first certificate's approval is preceded by recording
+its key in the enrollment at the resourceVersion that was judged, so it fails when anything changed;
+every other decision re-reads the enrollment. Telling (events, status, metrics) comes after the write
+and never delays another decision.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nodegate.clock import now
+from nodegate.csr.apply import Written, read_request, write_condition
+from nodegate.csr.decide import judge
+from nodegate.csr.model import Approve, Case, CsrFacts, Hold, Ignore, Judgement, Kind, Reason
+from nodegate.csr.parse import parse_csr
+from nodegate.csr.render import condition
+from nodegate.enrollment.model import Enrollment, Join, Mode, NodeName
+from nodegate.errors import ApiError, Conflict, Forbidden, Unauthorized, Unavailable
+from nodegate.kube.client import ApiClient
+from nodegate.kube.work import WorkQueue
+
+ROUNDS = 5
+"""Times that a request is judged again at once because something changed, before it goes to the queue's end."""
+
+FACTS_RETRY_S = 5.0
+"""Seconds after which a request is judged again whose facts were missing: stores recover by themselves."""
+
+RETRY_S = 1.0
+"""Seconds, give or take half, after which a request is tried again that the API server did not answer."""
+
+FORBIDDEN_RETRY_S = 30.0
+"""Seconds after which a write is tried again that a missing right refused: a person has to act first."""
+
+
+class Facts(Protocol):
+    """Where the flow gets its facts from."""
+
+    def request(self, name: str) -> Mapping[str, Any] | None:
+        """Return an undecided request's object, or None."""
+
+    def known_enrollment(self, csr: CsrFacts) -> Enrollment | None:
+        """Return the enrollment that a request names, as the store knows it."""
+
+    def case(self, csr: CsrFacts, enrollment: Enrollment | None) -> Case:
+        """Return everything that a decision rests on."""
+
+    def note_node(self, name: str, node_name: NodeName | None) -> None:
+        """Remember which node a pending request asks for."""
+
+
+class Ledger(Protocol):
+    """Where enrollments are read afresh and joins are recorded."""
+
+    async def read(self, name: NodeName) -> Enrollment | None:
+        """Read an enrollment from the API server; None when there is none."""
+
+    async def record_join(self, enrollment: Enrollment, join: Join) -> None:
+        """Record a key at the enrollment's resourceVersion.
+
+        Raises:
+            Conflict: The enrollment is not the one that was judged any more.
+        """
+
+
+class Reporter(Protocol):
+    """Who is told of verdicts."""
+
+    def verdict(self, judgement: Judgement, body: Mapping[str, Any], *, mode: Mode, seconds: float) -> None:
+        """Tell of a verdict; saying the same again is for the reporter to notice."""
+
+    def forget(self, name: str) -> None:
+        """Forget a request that needs no verdict any more."""
+
+    def trouble(self, error: ApiError | None) -> None:
+        """Note that approvals cannot be written, or that they can again."""
+
+
+class RequestFlow:
+    """Judges requests by name; made once, called by every worker."""
+
+    def __init__(self, client: ApiClient, facts: Facts, ledger: Ledger, reporter: Reporter, queue: WorkQueue) -> None:
+        self._client = client
+        self._facts = facts
+        self._ledger = ledger
+        self._reporter = reporter
+        self._queue = queue
+        self._unsure: dict[str, Decision] = {}
+
+    async def handle(self, name: str) -> None:
+        """Judge one request and act on the verdict; what the infrastructure refuses is tried again later."""
+        try:
+            await self._handle(name)
+        except (Forbidden, Unauthorized) as error:
+            self._reporter.trouble(error)
+            self._queue.add_after(name, FORBIDDEN_RETRY_S)
+        except (Unavailable, Conflict) as error:
+            self._reporter.trouble(error)
+            self._queue.add_after(name, RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
+
+    async def _handle(self, name: str) -> None:
+        body = self._facts.request(name)
+        unsure = self._unsure.pop(name, None)
+        if unsure is not None:
+            body = await read_request(self._client, name)
+            if body is not None and unsure.stands_in(body):
+                self._tell(unsure)
+                return
+        if body is None:
+            self._reporter.forget(name)
+            return
+        await self._decide(name, body)
+
+    async def _decide(self, name: str, body: Mapping[str, Any]) -> None:
+        """Judge and act until what was judged is what was written."""
+        for _ in range(ROUNDS):
+            decision = await self._judge(name, body)
+            written = await self._write(name, decision)
+            if written is Written.DONE:
+                self._tell(decision)
+                return
+            fresh = await read_request(self._client, name) if written is Written.CHANGED else None
+            if fresh is None:
+                self._reporter.forget(name)
+                return
+            body = fresh
+        self._queue.add_after(name, FACTS_RETRY_S)
+
+    async def _judge(self, name: str, body: Mapping[str, Any]) -> "Decision":
+        started = time.perf_counter()
+        csr = parse_csr(body)
+        self._facts.note_node(name, csr.node_name)
+        judgement = judge(self._facts.case(csr, self._facts.known_enrollment(csr)))
+        seconds = time.perf_counter() - started
+        return Decision(body, await self._confirm(judgement), seconds)
+
+    async def _confirm(self, judgement: Judgement) -> Judgement:
+        """Judge again by what the API server holds before a verdict is written.
+
+        Raises:
+            Conflict: The enrollment changed at every try.
+        """
+        csr, conflict = judgement.csr, None
+        for _ in range(ROUNDS):
+            if isinstance(judgement.verdict, Hold | Ignore) or csr.node_name is None:
+                return judgement
+            if conflict is not None or not _needs_record(judgement):
+                judgement = judge(self._facts.case(csr, await self._ledger.read(csr.node_name)))
+                if not _needs_record(judgement):
+                    return judgement
+            try:
+                await self._record(judgement)
+            except Conflict as error:
+                conflict = error
+            else:
+                return judgement
+        raise conflict or AssertionError("rounds without a conflict")
+
+    async def _record(self, judgement: Judgement) -> None:
+        """Write the key into the enrollment before it is approved: a crash in between loses nothing."""
+        csr, enrollment = judgement.csr, judgement.enrollment
+        if enrollment is None or csr.pkcs10 is None or csr.pkcs10.public_key_sha256 is None:
+            raise AssertionError("an approval without an enrollment and a key")
+        join = Join(
+            public_key_sha256=csr.pkcs10.public_key_sha256,
+            csr_uid=csr.uid,
+            csr_name=csr.name,
+            requester=csr.username,
+            time=now(),
+        )
+        await self._ledger.record_join(enrollment, join)
+
+    async def _write(self, name: str, decision: "Decision") -> Written:
+        """Write the verdict's condition, when it has one and the enrollment is not only audited."""
+        text = decision.condition = condition(decision.judgement, now())
+        if text is None or decision.mode is Mode.AUDIT:
+            return Written.DONE
+        try:
+            written = await write_condition(self._client, decision.body, text)
+        except Unavailable:
+            self._unsure[name] = decision
+            raise
+        self._reporter.trouble(None)
+        return written
+
+    def _tell(self, decision: "Decision") -> None:
+        judgement, name = decision.judgement, decision.judgement.csr.name
+        self._reporter.verdict(judgement, decision.body, mode=decision.mode, seconds=decision.seconds)
+        if not isinstance(judgement.verdict, Hold):
+            return
+        if Reason.FACTS_UNAVAILABLE in judgement.reasons:
+            self._queue.add_after(name, FACTS_RETRY_S)
+        opens = judgement.enrollment.bootstrap.not_before if judgement.enrollment else None
+        wait = (opens - now()).total_seconds() if opens else 0.0
+        if wait > 0:
+            self._queue.add_after(name, wait)
+
+
+@dataclass(slots=True)
+class Decision:
+    """A judgement on its way to being written."""
+
+    body: Mapping[str, Any]
+    """The request's object as it was judged."""
+
+    judgement: Judgement
+    seconds: float
+    """What judging took."""
+
+    condition: Mapping[str, str] | None = None
+    """What was to be written, once that is known."""
+
+    @property
+    def mode(self) -> Mode:
+        """Whether the verdict is written or only told."""
+        return self.judgement.enrollment.mode if self.judgement.enrollment else Mode.ENFORCE
+
+    def stands_in(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether this very condition stands in an object read later: an answer was lost, not the write."""
+        ours = self.condition or {}
+        conditions = (body.get("status") or {}).get("conditions") or ()
+        return any(
+            all(entry.get(key) == ours.get(key) for key in ("type", "reason", "message")) for entry in conditions
+        )
+
+
+def _needs_record(judgement: Judgement) -> bool:
+    """Tell whether the key has to be recorded first: an approval of a first certificate that will be written."""
+    enforced = judgement.enrollment is not None and judgement.enrollment.mode is Mode.ENFORCE
+    return enforced and isinstance(judgement.verdict, Approve) and judgement.csr.kind is Kind.BOOTSTRAP

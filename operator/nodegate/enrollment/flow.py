@@ -1,0 +1,188 @@
+"""One enrollment from its name to its status, and the ledger of joins that approvals rest on.
+
+Level-triggered: whatever called, the status is computed from the object and its surroundings as they
+are, and patched when it says something else. Last decisions are collected and written together.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from nodegate.clock import now
+from nodegate.enrollment.apply import patch_status, read_enrollment
+from nodegate.enrollment.decide import Surroundings, decide
+from nodegate.enrollment.model import Claims, Decided, Enrollment, Join, NodeName, NodeRef, Outlook
+from nodegate.enrollment.parse import parse_enrollment
+from nodegate.enrollment.render import join_patch, status_patch
+from nodegate.errors import ApiError, Conflict, NotFound
+from nodegate.identity import Reserved
+from nodegate.kube.client import ApiClient
+from nodegate.kube.work import WorkQueue
+from nodegate.metrics import Metrics
+from nodegate.names import API_VERSION
+from nodegate.outbox import Outbox
+
+COLLECT_S: Final = 1.0
+"""Seconds for which decisions about one enrollment are collected before its status is written."""
+
+STALE_RETRY_S: Final = 5.0
+"""Seconds after which an enrollment is looked at again whose surroundings were not known."""
+
+ROUNDS: Final = 5
+"""Times that a status is written again at once because the object changed."""
+
+_log = logging.getLogger("nodegate.enrollment")
+
+
+class Neighbourhood(Protocol):
+    """What an enrollment is judged beside, as the stores know it."""
+
+    @property
+    def claims(self) -> Claims:
+        """All enrollments' claims."""
+
+    @property
+    def reserved(self) -> Reserved:
+        """The cluster's own identities."""
+
+    def is_known(self) -> bool:
+        """Tell whether the stores are fresh."""
+
+    def enrollment(self, name: str) -> Enrollment | None:
+        """Return an enrollment as the store knows it."""
+
+    def node_ref(self, name: str) -> NodeRef | None:
+        """Return the Node of a name, or None."""
+
+
+class EnrollmentFlow:
+    """Keeps statuses right and records joins; made once."""
+
+    def __init__(
+        self, client: ApiClient, around: Neighbourhood, queue: WorkQueue, outbox: Outbox, metrics: Metrics
+    ) -> None:
+        self._client = client
+        self._around = around
+        self._queue = queue
+        self._outbox = outbox
+        self._metrics = metrics
+        self._decided: dict[str, Decided] = {}
+
+    async def read(self, name: NodeName) -> Enrollment | None:
+        """Read an enrollment from the API server; None when there is none.
+
+        Raises:
+            ApiError: It could not be read.
+        """
+        body = await read_enrollment(self._client, name)
+        return parse_enrollment(body) if body is not None else None
+
+    async def record_join(self, enrollment: Enrollment, join: Join) -> None:
+        """Record a key at the resourceVersion that was judged.
+
+        Raises:
+            Conflict: The enrollment is another by now, or gone.
+        """
+        try:
+            await patch_status(self._client, enrollment.name, join_patch(enrollment, join))
+        except NotFound as error:
+            raise Conflict(404, "Gone", "the enrollment was deleted; judge again") from error
+        if not enrollment.holds_key(join.public_key_sha256):
+            self._metrics.joins.inc()
+            note = f"Key {join.public_key_sha256} recorded for {join.csr_name}, asked for by {join.requester}."
+            self._outbox.add(_regarding(enrollment), "Normal", "JoinRecorded", "Approve", note)
+
+    def note(self, name: NodeName, decided: Decided) -> None:
+        """Have the last decision written to the enrollment's status soon."""
+        self._decided[name] = decided
+        self._queue.add_after(name, COLLECT_S)
+
+    async def observe(self, enrollment: Enrollment) -> None:
+        """Bring the status of an enrollment up to date that has just changed; a failure goes to the queue."""
+        try:
+            await self.reconcile(enrollment)
+        except ApiError as error:
+            _log.debug("%s: %s", enrollment.name, error)
+            self._queue.failed(enrollment.name)
+
+    async def handle(self, name: str) -> None:
+        """Bring the status of one enrollment up to date, by name.
+
+        Raises:
+            ApiError: It could not be written; the queue tries again.
+        """
+        enrollment = self._around.enrollment(name)
+        if enrollment is None:
+            self._decided.pop(name, None)
+            return
+        await self.reconcile(enrollment)
+
+    async def reconcile(self, enrollment: Enrollment) -> None:
+        """Bring the status of one enrollment up to date.
+
+        Raises:
+            ApiError: It could not be written.
+        """
+        if not self._around.is_known():
+            self._queue.add_after(enrollment.name, STALE_RETRY_S)
+            return
+        decided = self._decided.pop(enrollment.name, None)
+        try:
+            await self._write(enrollment, decided)
+        except NotFound:
+            return
+        except Exception:
+            if decided is not None:
+                self._decided.setdefault(enrollment.name, decided)
+            raise
+
+    async def _write(self, enrollment: Enrollment, decided: Decided | None) -> None:
+        """Patch until the status that was judged is the one that stands.
+
+        Raises:
+            Conflict: The object changed at every try.
+        """
+        for attempt in range(ROUNDS):
+            outlook = decide(enrollment, self._surroundings(enrollment))
+            patch = status_patch(enrollment, outlook, decided, now())
+            try:
+                if patch is not None:
+                    await patch_status(self._client, enrollment.name, patch)
+                    self._tell(enrollment, outlook)
+            except Conflict:
+                fresh = await self.read(enrollment.name)
+                if fresh is None:
+                    return
+                if attempt == ROUNDS - 1:
+                    raise
+                enrollment = fresh
+            else:
+                self._wake_later(enrollment, outlook)
+                return
+
+    def _surroundings(self, enrollment: Enrollment) -> Surroundings:
+        return Surroundings(
+            claims=self._around.claims,
+            reserved=self._around.reserved,
+            node=self._around.node_ref(enrollment.name),
+            now=now(),
+        )
+
+    def _wake_later(self, enrollment: Enrollment, outlook: Outlook) -> None:
+        if outlook.next_change is not None:
+            # A second more, so that the moment has surely passed.
+            wait = (outlook.next_change - now()).total_seconds() + 1
+            self._queue.add_after(enrollment.name, max(0.0, wait))
+
+    def _tell(self, enrollment: Enrollment, outlook: Outlook) -> None:
+        """Post an event when the enrollment has begun to need mending."""
+        before = enrollment.condition("Stalled")
+        stalled = next((c for c in outlook.conditions if c.type == "Stalled" and c.status == "True"), None)
+        if stalled is None or (before is not None and (before.status, before.message) == ("True", stalled.message)):
+            return
+        _log.warning("%s is stalled: %s", enrollment.name, stalled.message)
+        self._outbox.add(_regarding(enrollment), "Warning", stalled.reason, "Reconcile", stalled.message)
+
+
+def _regarding(enrollment: Enrollment) -> Mapping[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "NodeEnrollment", "name": enrollment.name, "uid": enrollment.uid}

@@ -1,0 +1,245 @@
+"""The cluster as the decision plane knows it: informers in, a `Case` for one request out.
+
+Rules: stores follow LIST and WATCH and know how fresh they are; a store that is not fresh makes its
+facts missing, never old. Nothing here writes. Names of requests and enrollments that have to be
+looked at again go out through the two queues.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from nodegate.clock import now
+from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Policy
+from nodegate.csr.parse import parse_endpoint_slice, parse_node, parse_service, parse_service_cidr
+from nodegate.enrollment.model import ClaimIndex, Enrollment, IPAddress, NodeName, NodeRef, Phase
+from nodegate.enrollment.parse import parse_enrollment
+from nodegate.identity import IPNetwork, ReservedIndex
+from nodegate.kube.client import ApiClient
+from nodegate.kube.informer import Informer
+from nodegate.kube.observer import InformerObserver
+from nodegate.kube.work import WorkQueue
+from nodegate.names import API_VERSION, MANAGED_SIGNERS
+from nodegate.settings import Settings
+
+CSR_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+ENROLLMENT_PATH = f"/apis/{API_VERSION}/nodeenrollments"
+
+Body = Mapping[str, Any]
+_DECIDED: Body = {}
+"""What is kept of a request that needs no decision: that it exists, and no more."""
+
+
+class LiveFacts:
+    """Everything that decisions rest on, kept fresh.
+
+    Args:
+        client: Reads; nothing here writes.
+        settings: Group, ranges and the re-list interval.
+        observer: Hears of lists and events.
+        requests: The queue that names of requests go to.
+        enrollments: The queue that names of enrollments go to when something beside them changed.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        settings: Settings,
+        observer: InformerObserver,
+        requests: WorkQueue,
+        enrollments: WorkQueue,
+    ) -> None:
+        self.policy = Policy(bootstrap_group=settings.bootstrap_group, never_deny=settings.never_deny)
+        self.claims = ClaimIndex()
+        self.reserved = ReservedIndex()
+        self.reserved.put("setting", settings.service_cidr, "service network")
+        self._client = client
+        self._observer = observer
+        self._relist_s = settings.relist_seconds
+        self._requests = requests
+        self._enrollment_queue = enrollments
+        self._node_of: dict[str, NodeName | None] = {}
+        self._pending: dict[NodeName, set[str]] = {}
+        self._csrs = tuple(self._csr_informer(signer) for signer in MANAGED_SIGNERS)
+        self.enrollments = self._informer(ENROLLMENT_PATH, parse_enrollment, self._enrollment_changed)
+        self.nodes = self._informer("/api/v1/nodes", parse_node, self._node_changed)
+        self._cluster = self._cluster_informers(read_service_cidrs=not settings.service_cidr)
+
+    def _informer(self, path: str, transform: Any, on_change: Any, **options: Any) -> Informer[Any]:
+        return Informer(
+            self._client,
+            path,
+            transform=transform,
+            on_change=on_change,
+            relist_s=self._relist_s,
+            resource=options.pop("resource", path.rpartition("/")[2]),
+            observer=self._observer,
+            **options,
+        )
+
+    def _csr_informer(self, signer: str) -> Informer[Body]:
+        # A re-list reports held requests again, so nothing that changed unseen stays undecided.
+        return self._informer(
+            CSR_PATH,
+            _undecided,
+            self._csr_changed,
+            params={"fieldSelector": f"spec.signerName={signer}"},
+            resync=True,
+        )
+
+    def _cluster_informers(self, *, read_service_cidrs: bool) -> tuple[Informer[Any], ...]:
+        only = {"params": {"fieldSelector": "metadata.name=kubernetes"}}
+        service = self._informer("/api/v1/namespaces/default/services", parse_service, self._service_changed, **only)
+        endpoints = self._informer(
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            parse_endpoint_slice,
+            self._endpoints_changed,
+            **only,
+        )
+        if not read_service_cidrs:
+            return (service, endpoints)
+        path = "/apis/networking.k8s.io/v1/servicecidrs"
+        return (service, endpoints, self._informer(path, parse_service_cidr, self._service_cidr_changed))
+
+    @property
+    def informers(self) -> tuple[Informer[Any], ...]:
+        """Every informer, to be run and watched over."""
+        return (*self._csrs, self.enrollments, self.nodes, *self._cluster)
+
+    def request(self, name: str) -> Body | None:
+        """Return an undecided request's object, or None when there is nothing to decide."""
+        for informer in self._csrs:
+            body = informer.store.get(name)
+            if body is not None:
+                return body if body is not _DECIDED else None
+        return None
+
+    def undecided(self) -> Iterator[Body]:
+        """Yield the objects of all undecided requests."""
+        for informer in self._csrs:
+            yield from (body for body in informer.store.values() if body is not _DECIDED)
+
+    def case(self, csr: CsrFacts, enrollment: Enrollment | None) -> Case:
+        """Return everything that a decision about `csr` under `enrollment` rests on, as it is now."""
+        name = csr.node_name
+        return Case(
+            csr=csr,
+            enrollment=enrollment,
+            node=self.nodes.store.get(name) if name else None,
+            claims=self.claims,
+            reserved=self.reserved,
+            policy=self.policy,
+            now=now(),
+            missing=frozenset(self._missing()),
+        )
+
+    def known_enrollment(self, csr: CsrFacts) -> Enrollment | None:
+        """Return the enrollment of the name that a request asks for, as the store knows it."""
+        fresh = csr.node_name is not None and self.enrollments.is_fresh()
+        return self.enrollments.store.get(csr.node_name) if fresh and csr.node_name else None
+
+    def is_known(self) -> bool:
+        """Tell whether everything that enrollments are judged beside is fresh."""
+        return not any(self._missing())
+
+    def enrollment(self, name: str) -> Enrollment | None:
+        """Return an enrollment as the store knows it."""
+        return self.enrollments.store.get(name)
+
+    def node_ref(self, name: str) -> NodeRef | None:
+        """Return the Node of a name as an enrollment's status has it, or None."""
+        node = self.nodes.store.get(name)
+        return NodeRef(uid=node.uid, ready=node.ready) if node is not None else None
+
+    def phases(self) -> Mapping[str, int]:
+        """Return how many enrollments are in each phase."""
+        phases = (enrollment.status.phase or Phase.PENDING for enrollment in self.enrollments.store.values())
+        return dict.fromkeys(Phase, 0) | Counter(phases)
+
+    def last_seen(self) -> Mapping[str, float]:
+        """Return the Unix seconds of the last sign of life, by resource; the oldest where two watches share one."""
+        moment = now().timestamp()
+        seen: dict[str, float] = {}
+        for informer in self.informers:
+            if informer.synced.is_set():
+                age = moment - informer.age_s()
+                seen[informer.resource] = min(age, seen.get(informer.resource, age))
+        return seen
+
+    def _missing(self) -> Iterator[Fact]:
+        if not self.enrollments.is_fresh():
+            yield from (Fact.ENROLLMENT, Fact.CLAIMS)
+        if not self.nodes.is_fresh():
+            yield Fact.NODE
+        if not all(informer.is_fresh() for informer in self._cluster):
+            yield Fact.RESERVED
+
+    def note_node(self, name: str, node_name: NodeName | None) -> None:
+        """Remember which node a pending request asks for, so that changes there wake it."""
+        self.forget(name)
+        self._node_of[name] = node_name
+        if node_name is not None:
+            self._pending.setdefault(node_name, set()).add(name)
+
+    def forget(self, name: str) -> None:
+        """Forget a request that is decided or gone."""
+        node_name = self._node_of.pop(name, None)
+        names = self._pending.get(node_name) if node_name else None
+        if names is not None and node_name is not None:
+            names.discard(name)
+            if not names:
+                del self._pending[node_name]
+
+    def _wake(self, node_name: NodeName) -> None:
+        for name in self._pending.get(node_name, ()):
+            self._requests.add(name)
+
+    def _wake_all(self) -> None:
+        for name in self._node_of:
+            self._requests.add(name)
+        for name in self.enrollments.store:
+            self._enrollment_queue.add(name)
+
+    def _csr_changed(self, name: str, body: Body | None) -> None:
+        pending = body is not None and body is not _DECIDED
+        # One that was pending goes to the queue once more when it no longer is: the flow forgets it there.
+        if pending or name in self._node_of:
+            self._requests.add(name)
+        if not pending:
+            self.forget(name)
+
+    def _enrollment_changed(self, name: str, enrollment: Enrollment | None) -> None:
+        touched = self.claims.put(NodeName(name), enrollment)
+        for other in (NodeName(name), *touched):
+            self._wake(other)
+        for other in touched:
+            self._enrollment_queue.add(other)
+
+    def _node_changed(self, name: str, node: NodeFacts | None) -> None:
+        self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network")
+        self._wake(NodeName(name))
+        if name in self.enrollments.store:
+            self._enrollment_queue.add(name)
+
+    def _service_changed(self, name: str, addresses: tuple[IPAddress, ...] | None) -> None:
+        hosts = [ip_network(address) for address in addresses or ()]
+        self.reserved.put(f"Service {name}", hosts, "kubernetes Service")
+        self._wake_all()
+
+    def _endpoints_changed(self, name: str, addresses: tuple[IPAddress, ...] | None) -> None:
+        self.reserved.put_api_servers(name, addresses or ())
+        self._wake_all()
+
+    def _service_cidr_changed(self, name: str, networks: tuple[IPNetwork, ...] | None) -> None:
+        self.reserved.put(f"ServiceCIDR {name}", networks or (), "service network")
+        self._wake_all()
+
+
+def _undecided(body: Body) -> Body:
+    """Return the object while it needs a decision, else only that it exists."""
+    status = body.get("status") or {}
+    if status.get("conditions") or status.get("certificate") or body["metadata"].get("deletionTimestamp"):
+        return _DECIDED
+    body["metadata"].pop("managedFields", None)
+    return body

@@ -1,0 +1,184 @@
+"""Flags and environment in, checked `Settings` out.
+
+Rules: every flag ``--some-name`` is also ``NODEGATE_SOME_NAME``, the flag wins; every mistake is found
+and reported at once (`SettingsInvalid`), and none falls back to a default.
+"""
+
+import argparse
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nodegate.errors import SettingsInvalid
+from nodegate.identity import IPNetwork
+from nodegate.names import BOOTSTRAP_GROUP
+from nodegate.text import visible
+
+ENVIRONMENT_PREFIX: Final = "NODEGATE_"
+# The kubelet gives pods such variables for each Service of their namespace, one named nodegate included.
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)$")
+
+_HELP = {
+    "kubeconfig": "kubeconfig file; without it: the pod's service account, $KUBECONFIG, ~/.kube/config",
+    "context": "kubeconfig context; default: the current one",
+    "bootstrap_group": "group whose members may ask for first certificates",
+    "never_deny": "hold where a request would be denied (true or false)",
+    "service_cidr": "service networks, comma-separated, instead of ServiceCIDR objects (before Kubernetes 1.33)",
+    "listen": "address and port of /healthz, /readyz and /metrics",
+    "log_level": "debug, info, warning or error",
+    "log_format": "json or text",
+    "workers": "requests judged at once, 1 to 256",
+    "relist_seconds": "seconds between complete re-lists, 5 to 600",
+    "leader_elect": "run only while holding the Lease (true or false)",
+    "lease_namespace": "namespace of the Lease; default: the pod's own",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, checked."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    bootstrap_group: str = BOOTSTRAP_GROUP
+    never_deny: bool = False
+    service_cidr: tuple[IPNetwork, ...] = ()
+    """Empty: the ServiceCIDR objects are read."""
+
+    listen: tuple[str, int] = ("0.0.0.0", 8080)  # noqa: S104 - a pod's probes and scrapes come from outside
+    log_level: str = "info"
+    log_format: str = "json"
+    workers: int = 32
+    relist_seconds: float = 60.0
+    leader_elect: bool = False
+    lease_namespace: str | None = field(default=None)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    raise ValueError("true or false")
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() in choices:
+            return text.lower()
+        raise ValueError(f"one of {', '.join(choices)}")
+
+    return parse
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,9}", text) and low <= int(text) <= high:
+            return int(text)
+        raise ValueError(f"a whole number from {low} to {high}")
+
+    return parse
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535:  # noqa: PLR2004 - the highest TCP port
+        try:
+            return (str(ipaddress.ip_address(host)) if host else "0.0.0.0", int(port))  # noqa: S104 - as the default
+        except ValueError:
+            pass
+    raise ValueError("an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+
+
+def _networks(text: str) -> tuple[IPNetwork, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"networks such as 10.96.0.0/12,fd00:10::/108 ({error})") from error
+
+
+def _group(text: str) -> str:
+    if re.fullmatch(r"\S(.{0,251}\S)?", text):
+        return text
+    raise ValueError("a group name without blanks around it")
+
+
+def _file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError("a file that exists")
+    return path
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "kubeconfig": _file,
+    "context": str,
+    "bootstrap_group": _group,
+    "never_deny": _flag,
+    "service_cidr": _networks,
+    "listen": _listen,
+    "log_level": _one_of("debug", "info", "warning", "error"),
+    "log_format": _one_of("json", "text"),
+    "workers": _number(1, 256),
+    "relist_seconds": _number(5, 600),
+    "leader_elect": _flag,
+    "lease_namespace": str,
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare every setting as a flag, with its environment variable and default in the help."""
+    defaults = Settings()
+    for name, purpose in _HELP.items():
+        default = getattr(defaults, name)
+        shown = f" (default {_shown(default)})" if default not in (None, ()) else ""
+        option, text = f"--{name.replace('_', '-')}", f"{purpose} [{ENVIRONMENT_PREFIX}{name.upper()}]{shown}"
+        if isinstance(default, bool):  # A flag without a value is the usual way to say true.
+            parser.add_argument(option, dest=name, metavar="VALUE", nargs="?", const="true", help=text)
+        else:
+            parser.add_argument(option, dest=name, metavar="VALUE", help=text)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ":".join(str(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_settings(flags: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+    """Return the checked settings.
+
+    Args:
+        flags: What `add_flags` has declared, as parsed; None where a flag is absent.
+        environment: The process environment.
+
+    Raises:
+        SettingsInvalid: One sentence for each mistake, in the order of ``--help``.
+    """
+    values, mistakes = {}, list(_unknown_variables(environment))
+    for name, parse in _PARSERS.items():
+        flag, variable = getattr(flags, name, None), f"{ENVIRONMENT_PREFIX}{name.upper()}"
+        text = flag if flag is not None else environment.get(variable) or None
+        if text is None:
+            continue
+        source = f"--{name.replace('_', '-')}" if flag is not None else variable
+        try:
+            values[name] = parse(text)
+        except ValueError as error:
+            mistakes.append(f"{source}: expected {error}, found {visible(text)!r}")
+    if mistakes:
+        raise SettingsInvalid(tuple(mistakes))
+    return Settings(**values)
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
+    """Return a mistake for each variable with our prefix that nobody reads: a typo would be silent else."""
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in _PARSERS} | {f"{ENVIRONMENT_PREFIX}BIN_DIR"}
+    unknown = sorted(
+        name
+        for name in environment
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _SERVICE_LINK.search(name)
+    )
+    return [f"{visible(name)}: expected a variable that `nodegate operator --help` lists" for name in unknown]
