@@ -8,7 +8,7 @@ with a changelog entry.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -85,6 +85,7 @@ class Metrics:
     """Every counter and histogram, on one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter that nobody reads
         self.registry = registry
         self.decisions = Counter(
             "nodegate_csr_decisions_total",

@@ -63,8 +63,8 @@ def _manager(root: Fields) -> str:
 
 def _writer(reason: str) -> str:
     if reason in {member.value for member in Reason}:
-        return "nodegate, by its reason"
-    return f"{_WRITERS[reason]}, by its reason" if reason in _WRITERS else ""
+        return "nodegate (as its reason says)"
+    return f"{_WRITERS[reason]} (as its reason says)" if reason in _WRITERS else ""
 
 
 def undecided(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from nodegate.csr.model import Approve, Deny, Finding, Hold, Ignore, Judgement, 
 from nodegate.csr.render import verdict_name
 from nodegate.csr.rules.rule import Fault
 from nodegate.enrollment.model import Enrollment, Mode
-from nodegate.text import listed, visible
+from nodegate.text import visible
 
 _LABEL = 10
 """Columns of the labels: the longest is Enrollment."""
@@ -41,12 +41,18 @@ _PURPOSE = {
 }
 
 
+_PRONOUNS = frozenset({"it", "that", "just that", "all of them"})
+"""What passed rules find when they find what they expect; alone they say nothing."""
+
+
 class Explained(NamedTuple):
     """One judged request and what is shown of it besides."""
 
     judgement: Judgement
     decisions: tuple[Decision, ...]
     now: datetime
+    as_if: bool = False
+    """It was judged as if the decisions had not been made."""
 
 
 def explain_lines(explained: Explained, *, width: int, wide: bool) -> list[Line]:
@@ -87,7 +93,9 @@ def _header(explained: Explained, width: int) -> list[Line]:
         lines += _field("Asked", f"{ago(csr.created, explained.now)} ({_utc(csr.created)})", width)
     for decision in explained.decisions:
         lines += _field("Decided", _decision(decision, explained.now), width)
-    lines += _field("Verdict", f"{verdict_name(verdict)}: {listed(judgement.reasons)}", width, _verdict_style(verdict))
+    lines += _field(
+        "Verdict", f"{verdict_name(verdict)}: {', '.join(judgement.reasons)}", width, _verdict_style(verdict)
+    )
     return lines + _field("Next", _next(judgement), width)
 
 
@@ -122,7 +130,9 @@ def _traits(enrollment: Enrollment) -> Iterable[str]:
 def _decision(decision: Decision, now: datetime) -> str:
     when = f" {ago(decision.time, now)}" if decision.time else ""
     by = f" by {decision.by}" if decision.by else ""
-    return f"{decision.type}{when}{by}. Reason {decision.reason or '(none)'}: {decision.message or '(no message)'}"
+    message = decision.message or "(no message)"
+    grounds = message if message.startswith(f"{decision.reason}:") else f"{decision.reason or '(no reason)'}: {message}"
+    return f"{decision.type}{when}{by}. {grounds}"
 
 
 def _verdict_style(verdict: Verdict) -> Style:
@@ -195,4 +205,6 @@ def _side_by_side(finding: Finding, half: int) -> list[Cell]:
 def _evidence(finding: Finding) -> str:
     if finding.result is Result.SKIPPED:
         return f"({finding.found})"
-    return f"{finding.found}; expected {finding.expected}"
+    if finding.result is Result.FAIL:
+        return f"{finding.found}; expected {finding.expected}"
+    return finding.expected if finding.found in _PRONOUNS else finding.found

@@ -85,7 +85,8 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 def span_of_time(length: timedelta) -> str:
     """Return a length of time in at most two units, such as ``3d4h`` or ``32s``; nothing below a second."""
-    rest, parts = abs(length), []
+    rest = abs(length)
+    parts: list[str] = []
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)
         if count or parts:

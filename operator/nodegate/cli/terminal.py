@@ -1,7 +1,7 @@
 """Where lines are shown: the width there is, and colour where it is wanted.
 
-Rules: colour only on a terminal, without ``NO_COLOR`` (no-color.org) and ``TERM=dumb``, and when rich is installed; the words
-are the same either way. rich is imported only then.
+Rules: colour only on a terminal, without ``NO_COLOR`` (no-color.org) and ``TERM=dumb``, and when rich
+is installed; the words are the same either way. rich is imported only then.
 """
 
 import importlib.util

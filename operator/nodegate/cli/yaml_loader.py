@@ -49,6 +49,10 @@ class Loader(_SafeLoader):
             )
         return super().construct_document(node)
 
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """Construct a text, whatever it looks like."""
+        return str(self.construct_scalar(node))
+
     def construct_truth(self, node: yaml.ScalarNode) -> bool:
         """Construct a truth value."""
         return str(self.construct_scalar(node)).lower() in _TRUE
@@ -81,4 +85,4 @@ for _tag, _pattern, _first in _RESOLVERS:
     Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), [c if c != "\0" else "" for c in _first])
 Loader.add_constructor(_BOOL, Loader.construct_truth)
 Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_number)
-Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_text)

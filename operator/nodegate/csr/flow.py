@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from nodegate.clock import now
 from nodegate.csr.apply import Written, read_request, write_condition
 from nodegate.csr.decide import judge
-from nodegate.csr.model import Approve, Case, CsrFacts, Hold, Ignore, Judgement, Kind, Reason
+from nodegate.csr.model import Approve, Case, CsrFacts, Deny, Hold, Ignore, Judgement, Kind, Reason
 from nodegate.csr.parse import parse_csr
 from nodegate.csr.render import condition
 from nodegate.enrollment.model import Enrollment, Join, Mode, NodeName
@@ -90,6 +90,7 @@ class RequestFlow:
         self._reporter = reporter
         self._queue = queue
         self._unsure: dict[str, Decision] = {}
+        self._written: dict[str, str] = {}
 
     async def handle(self, name: str) -> None:
         """Judge one request and act on the verdict; what the infrastructure refuses is tried again later."""
@@ -111,9 +112,13 @@ class RequestFlow:
                 self._tell(unsure)
                 return
         if body is None:
-            self._reporter.forget(name)
-            return
-        await self._decide(name, body)
+            self._forget(name)
+        elif self._written.get(name) != body["metadata"]["uid"]:
+            await self._decide(name, body)
+
+    def _forget(self, name: str) -> None:
+        self._written.pop(name, None)
+        self._reporter.forget(name)
 
     async def _decide(self, name: str, body: Mapping[str, Any]) -> None:
         """Judge and act until what was judged is what was written."""
@@ -125,7 +130,7 @@ class RequestFlow:
                 return
             fresh = await read_request(self._client, name) if written is Written.CHANGED else None
             if fresh is None:
-                self._reporter.forget(name)
+                self._forget(name)
                 return
             body = fresh
         self._queue.add_after(name, FACTS_RETRY_S)
@@ -190,6 +195,9 @@ class RequestFlow:
     def _tell(self, decision: "Decision") -> None:
         judgement, name = decision.judgement, decision.judgement.csr.name
         self._reporter.verdict(judgement, decision.body, mode=decision.mode, seconds=decision.seconds)
+        if decision.is_final:
+            # The store says so a moment later; until then there is nothing left to do.
+            self._written[name] = judgement.csr.uid
         if not isinstance(judgement.verdict, Hold):
             return
         if Reason.FACTS_UNAVAILABLE in judgement.reasons:
@@ -218,6 +226,13 @@ class Decision:
     def mode(self) -> Mode:
         """Whether the verdict is written or only told."""
         return self.judgement.enrollment.mode if self.judgement.enrollment else Mode.ENFORCE
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the request needs no further look, whoever decided it."""
+        if isinstance(self.judgement.verdict, Ignore):
+            return self.judgement.verdict.reason is Reason.ALREADY_DECIDED
+        return self.mode is Mode.ENFORCE and isinstance(self.judgement.verdict, Approve | Deny)
 
     def stands_in(self, body: Mapping[str, Any]) -> bool:
         """Tell whether this very condition stands in an object read later: an answer was lost, not the write."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nodegate.clock import now
-from nodegate.csr.model import Approve, Deny, Hold, Judgement
+from nodegate.csr.model import Approve, Deny, Hold, Ignore, Judgement
 from nodegate.csr.render import audit, event, message, verdict_name
 from nodegate.enrollment.model import Decided, Mode, NodeName
 from nodegate.errors import ApiError
@@ -71,7 +71,7 @@ class Reports:
         self._outbox.add(regarding, text.type, text.reason, text.action, text.note)
 
     def _note_decision(self, judgement: Judgement) -> None:
-        if judgement.enrollment is None:
+        if judgement.enrollment is None or isinstance(judgement.verdict, Ignore):
             return
         decided = Decided(
             csr_name=judgement.csr.name,

@@ -1,0 +1,91 @@
+# Everything a person needs is a target here; bare `make` prints them.
+# All Python targets share one .venv, made from the locked, hashed requirements.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CLUSTER ?= local
+K ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup binaries fmt lint type arch check unit integration test demo bench fuzz cluster-up cluster-down run verify docs lock image ci clean
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"nodegate: expected Python 3.11 or newer as python3, found {v[0]}.{v[1]}; set PYTHON=")'
+	@echo "==> making $(VENV) from requirements/dev.txt (hashed; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP) ## Make the virtual environment
+
+binaries: $(STAMP) ## Find or build the real control plane (about ten minutes once)
+	@$(BIN)/python -m hack.cluster build
+
+fmt: $(STAMP) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## Check style, docstrings and YAML
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/interrogate --quiet operator hack tests
+	$(BIN)/yamllint --strict .
+
+type: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+arch: $(STAMP) ## Check the import contracts
+	$(BIN)/lint-imports
+
+verify: $(STAMP) ## Check that generated documents are up to date
+	$(BIN)/python -m hack.docs --check
+
+docs: $(STAMP) ## Regenerate documents from the code
+	$(BIN)/python -m hack.docs
+
+unit: $(STAMP) ## Run the tiers that need only Python (K=name stops at the first failure)
+	$(BIN)/pytest -q tests/unit tests/property tests/contract tests/manifests $(if $(K),-x -k '$(K)')
+
+integration: $(STAMP) ## Run the tier on the real control plane
+	$(BIN)/pytest -q tests/integration $(if $(K),-x -k '$(K)')
+
+test: $(STAMP) binaries ## Install what is needed and run every tier but bench
+	$(BIN)/pytest -q tests/unit tests/property tests/contract tests/manifests tests/integration $(if $(K),-x -k '$(K)')
+
+check: lint type arch verify unit ## The gate before a commit: all of it in about a minute
+
+ci: lint type arch verify test ## What CI runs
+
+demo: $(STAMP) ## The main job on a real control plane, told step by step
+	@$(BIN)/python -m hack.demo
+
+bench: $(STAMP) binaries ## Measure against a raw client in the same run
+	$(BIN)/python -m hack.bench
+
+fuzz: $(STAMP) ## Feed the parser mutated requests for a while
+	$(BIN)/pytest -q tests/property --hypothesis-seed=random
+
+cluster-up: $(STAMP) ## Start a control plane to play with (CLUSTER=local, kind or current)
+	@$(BIN)/python -m hack.cluster up --engine $(CLUSTER)
+
+cluster-down: $(STAMP) ## Stop it
+	@$(BIN)/python -m hack.cluster down
+
+run: $(STAMP) ## Run the operator against the playground cluster
+	@KUBECONFIG="$$($(BIN)/python -m hack.cluster kubeconfig)" $(BIN)/nodegate operator --log-format text --listen 127.0.0.1:8080
+
+lock: $(STAMP) ## Lock the requirements anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast -o requirements/operator.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast --extra plugin --group dev -o requirements/dev.txt
+
+image: ## Build the operator's image (needs a Docker engine)
+	docker build --tag nodegate:0.1.0 .
+
+clean: ## Remove what the targets made in this folder
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,78 @@
+"""``kubectl nodegate``: words of the command line go in, one verb runs, an exit code comes out.
+
+Rules: an error that a person can act on is one line on stderr and never a traceback; Ctrl-C ends with
+130; a reader that leaves early (``| head``) ends it quietly. Nothing slow is imported here.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from nodegate.cli import completion, explain, listing, version
+from nodegate.cli.arguments import PROG
+from nodegate.cli.exits import Exit, exit_of
+from nodegate.errors import NodegateError
+
+_DESCRIPTION = """\
+See what nodegate decides about the certificates of self-run nodes, and why.
+
+A kubelet asks for a certificate with a CertificateSigningRequest; the nodegate operator judges it
+against the NodeEnrollment of that name and approves, denies or holds it. This plugin judges by the same
+rules, shows each of them, and writes nothing."""
+
+_EPILOG = f"""\
+examples:
+  # Why did this node not join?
+  {PROG} explain node-csr-8kX2
+
+  # Which nodes are enrolled, and who asks without being enrolled?
+  {PROG} list
+
+Use "{PROG} VERB --help" for the flags and examples of a verb."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    root = argparse.ArgumentParser(
+        prog=PROG,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in (explain, listing, version, completion):
+        verb.add_parser(verbs)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.PIPE_CLOSED
+    except NodegateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = exit_of(error)
+    return int(code)
+
+
+def _run(words: Sequence[str]) -> Exit:
+    if words and words[0] == completion.COMPLETE:
+        print(completion.complete(parser(), words[1:]), end="")
+        return Exit.OK
+    args = parser().parse_args(words)
+    code: Exit = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

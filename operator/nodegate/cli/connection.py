@@ -1,0 +1,177 @@
+"""Flags go in, an API server that answers GETs comes out: the kubernetes package behind five lines.
+
+Rules: kubeconfigs are read by the kubernetes package (exec plugins, every kind of credentials), never
+by hand; bodies are plain JSON, never its models. No redirect is followed and nothing is written. Every
+failure is an `ApiError` by what to do next. Import this only where the cluster is asked.
+"""
+
+import argparse
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from nodegate import __version__
+from nodegate.cli.exits import Exit, Stopped
+from nodegate.errors import ApiError, Expired, Forbidden, NotFound, Unauthorized, Unavailable
+from nodegate.text import visible
+
+PAGE = 500
+"""Objects a page of a list, as kubectl asks for them."""
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 410: Expired}
+_OK = 200
+
+
+class Connection:
+    """One API server, asked as one user."""
+
+    def __init__(self, settings: client.Configuration, headers: urllib3.HTTPHeaderDict, timeout_s: float) -> None:
+        self._client = client.ApiClient(settings)
+        self._client.user_agent = f"kubectl-nodegate/{__version__}"
+        self._headers = headers
+        self._timeout_s = timeout_s
+        self.host = str(settings.host)
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Return the JSON under a path.
+
+        Raises:
+            ApiError: It was refused, or there was no usable answer.
+        """
+        method, url, headers, *_ = self._client.param_serialize(
+            "GET",
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        every = urllib3.HTTPHeaderDict(headers)
+        every.extend(self._headers)
+        response = self._send(method, url, every)
+        return _decoded(response.status, response.read(), path)
+
+    def _send(self, method: str, url: str, headers: urllib3.HTTPHeaderDict) -> Any:
+        try:
+            with warnings.catch_warnings():
+                # Whoever asks for no verification knows it; kubectl does not nag either.
+                warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+                response = self._client.call_api(method, url, headers, _request_timeout=self._timeout_s or None)
+                response.read()  # type: ignore[no-untyped-call] # the package has no types here
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise Unavailable(0, "Unreachable", f"no answer from {self.host}: {_reason(error)}") from error
+        return response
+
+    def objects(self, path: str, kind: str, api_version: str, **query: str | int) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, page by page, each with its kind, which lists leave out.
+
+        Raises:
+            ApiError: As `get` says.
+        """
+        page = self.get(path, limit=PAGE, **query)
+        while True:
+            for item in page.get("items") or ():
+                yield {"apiVersion": api_version, "kind": kind, **item}
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return
+            page = self.get(path, limit=PAGE, **{**query, "continue": more})
+
+    def object(self, path: str, name: str, kind: str, api_version: str) -> dict[str, Any]:
+        """Return one object by name.
+
+        Raises:
+            ApiError: As `get` says.
+        """
+        if name in {"", ".", ".."} or "/" in name or "%" in name:
+            raise Stopped(Exit.USAGE, f"expected the name of a {kind}, found {visible(name) or 'nothing'}")
+        return {"apiVersion": api_version, "kind": kind, **self.get(f"{path}/{quote(name, safe='')}")}
+
+
+def _decoded(status: int, data: bytes, path: str) -> Any:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = None
+    if status == _OK and isinstance(body, dict):
+        return body
+    told = body if isinstance(body, dict) else {}
+    message = visible(str(told.get("message") or f"GET {path} was answered without a JSON object"), 400)
+    error = _BY_STATUS.get(status, Unavailable)
+    raise error(status, visible(str(told.get("reason") or "Unexpected")), message)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in the innermost error's words, in one line."""
+    inner: BaseException = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    text = getattr(inner, "strerror", None) or getattr(inner, "reason", None) or str(inner) or type(inner).__name__
+    return visible(" ".join(str(text).split()), 200)
+
+
+def connect(args: argparse.Namespace) -> Connection:
+    """Return the API server that the connection flags name.
+
+    Raises:
+        Stopped: There is no kubeconfig, or it cannot be used.
+    """
+    settings = client.Configuration()
+    # Messages of the kubernetes package go to stderr through the root logger; what matters is told by our own.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    try:
+        _load(args, settings)
+    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise Stopped(Exit.USAGE, f"expected a usable kubeconfig, found: {visible(str(error), 300)}") from error
+    settings.retries = False  # One try: a person waits. It also means that no redirect is followed.
+    _override(args, settings)
+    try:
+        return Connection(settings, _impersonation(args), args.request_timeout)
+    except OSError as error:
+        raise Stopped(Exit.USAGE, f"expected the kubeconfig's certificates to be readable, found: {error}") from error
+
+
+def _load(args: argparse.Namespace, settings: client.Configuration) -> None:
+    """Read the kubeconfig, or, without any, the credentials that a Pod has."""
+    default = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    chosen = args.kubeconfig or default
+    # The package has no types for these two.
+    load: Any = config.load_kube_config
+    load_in_pod: Any = config.load_incluster_config
+    there = any(Path(part).expanduser().exists() for part in chosen.split(os.pathsep) if part)
+    if there:
+        load(chosen, context=args.context, client_configuration=settings, persist_config=False)
+    elif args.kubeconfig or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        if not args.server:
+            raise config.ConfigException(f"no file {chosen}; set KUBECONFIG or give --kubeconfig")
+    else:
+        load_in_pod(client_configuration=settings)
+
+
+def _override(args: argparse.Namespace, settings: client.Configuration) -> None:
+    """Let the flags win over the kubeconfig, as kubectl does."""
+    if args.server:
+        settings.host = args.server.rstrip("/")
+    if args.token:
+        settings.api_key["BearerToken"] = f"Bearer {args.token}"
+        settings.refresh_api_key_hook = None
+        settings.cert_file = settings.key_file = None
+    if args.insecure_skip_tls_verify:
+        settings.verify_ssl = False
+
+
+def _impersonation(args: argparse.Namespace) -> urllib3.HTTPHeaderDict:
+    headers = urllib3.HTTPHeaderDict()
+    if args.as_user:
+        headers.add("Impersonate-User", args.as_user)
+    for group in args.as_group or ():
+        headers.add("Impersonate-Group", group)
+    return headers
