@@ -84,7 +84,8 @@ lock: $(STAMP) ## Lock the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast -o requirements/operator.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast --extra plugin --group dev -o requirements/dev.txt
 
-image: ## Build the operator's image (needs a Docker engine)
+image: $(STAMP) ## Build the operator's image (needs a Docker engine)
+	$(BIN)/uv build --quiet --wheel
 	docker build --tag nodegate:0.1.0 .
 
 clean: ## Remove what the targets made in this folder

@@ -143,6 +143,10 @@ class LiveFacts:
         """Tell whether everything that enrollments are judged beside is fresh."""
         return not any(self._missing())
 
+    def is_busy(self) -> bool:
+        """Tell whether requests wait to be decided."""
+        return self._requests.depth > 0
+
     def enrollment(self, name: str) -> Enrollment | None:
         """Return an enrollment as the store knows it."""
         return self.enrollments.store.get(name)
@@ -195,7 +199,8 @@ class LiveFacts:
         for name in self._pending.get(node_name, ()):
             self._requests.add(name)
 
-    def _wake_all(self) -> None:
+    def wake_all(self) -> None:
+        """Have every undecided request and every enrollment looked at again."""
         for name in self._node_of:
             self._requests.add(name)
         for name in self.enrollments.store:
@@ -225,15 +230,15 @@ class LiveFacts:
     def _service_changed(self, name: str, addresses: tuple[IPAddress, ...] | None) -> None:
         hosts = [ip_network(address) for address in addresses or ()]
         self.reserved.put(f"Service {name}", hosts, "kubernetes Service")
-        self._wake_all()
+        self.wake_all()
 
     def _endpoints_changed(self, name: str, addresses: tuple[IPAddress, ...] | None) -> None:
         self.reserved.put_api_servers(name, addresses or ())
-        self._wake_all()
+        self.wake_all()
 
     def _service_cidr_changed(self, name: str, networks: tuple[IPNetwork, ...] | None) -> None:
         self.reserved.put(f"ServiceCIDR {name}", networks or (), "service network")
-        self._wake_all()
+        self.wake_all()
 
 
 def _undecided(body: Body) -> Body:

@@ -7,7 +7,7 @@ costs bounded memory. What is dropped is counted.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -23,6 +23,9 @@ WAITING_LIMIT: Final = 1000
 POSTERS: Final = 4
 """Events posted at once: few, so that approvals keep the connections."""
 
+YIELD_S: Final = 10.0
+"""Longest that an event waits for decisions to be through, in seconds."""
+
 _log = logging.getLogger("nodegate.events")
 
 
@@ -36,9 +39,16 @@ class _Event(NamedTuple):
 
 
 class Outbox:
-    """Posts events one after another; made inside the running loop."""
+    """Posts events one after another; made inside the running loop.
 
-    def __init__(self, client: ApiClient, metrics: Metrics) -> None:
+    Args:
+        client: Where to.
+        metrics: Counts what is dropped.
+        is_busy: Tells whether requests wait to be decided; events then wait a little, too.
+    """
+
+    def __init__(self, client: ApiClient, metrics: Metrics, is_busy: Callable[[], bool]) -> None:
+        self._is_busy = is_busy
         self._client = client
         self._metrics = metrics
         self._waiting: deque[_Event] = deque()
@@ -71,6 +81,8 @@ class Outbox:
         while True:
             await self._more.acquire()
             event = self._waiting.popleft()
+            while self._is_busy() and (now() - event.when).total_seconds() < YIELD_S:  # noqa: ASYNC110 - nobody signals it
+                await asyncio.sleep(YIELD_S / 20)
             try:
                 await post_event(self._client, **event._asdict())
             except ApiError as error:

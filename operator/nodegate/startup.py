@@ -70,7 +70,7 @@ class Operator:
         self._metrics = Metrics(CollectorRegistry())
         self._client = ApiClient(credentials, self._metrics)
         self._requests, self._statuses = WorkQueue(), WorkQueue()
-        self._outbox = Outbox(self._client, self._metrics)
+        self._outbox = Outbox(self._client, self._metrics, lambda: self._requests.depth > 0)
         self._facts = LiveFacts(self._client, settings, self._metrics, self._requests, self._statuses)
         self._enrollments = EnrollmentFlow(self._client, self._facts, self._statuses, self._outbox, self._metrics)
         self._reports = Reports(self._metrics, self._outbox, self._enrollments.note)
@@ -107,6 +107,7 @@ class Operator:
         self._start("lifecycle", self._lifecycle.run())
         if self._elector is not None:
             self._start("lease", self._elector.hold())
+        self._facts.wake_all()
         _tune_collector()
         _log.info("ready: %d enrollments, %d undecided requests", *self._sizes())
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from nodegate.cli import completion, explain, listing, version
-from nodegate.cli.arguments import PROG
+from nodegate.cli.arguments import PROG, HelpFormatter
 from nodegate.cli.exits import Exit, exit_of
 from nodegate.errors import NodegateError
 
@@ -36,12 +36,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
         prog=PROG,
+        usage=f"{PROG} VERB [flags]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, prog=PROG)
     for verb in (explain, listing, version, completion):
         verb.add_parser(verbs)
     return root
@@ -69,7 +70,7 @@ def _run(words: Sequence[str]) -> Exit:
     if words and words[0] == completion.COMPLETE:
         print(completion.complete(parser(), words[1:]), end="")
         return Exit.OK
-    args = parser().parse_args(words)
+    args = parser().parse_args(words or ["--help"])
     code: Exit = args.run(args)
     return code
 

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from nodegate.cli import terminal
+
 PROG = "kubectl nodegate"
 """What help and messages call the program: krew wants the words that people type."""
 
 FORMATS = ("table", "wide", "json", "yaml")
 """Output formats."""
+
+_VERB_WIDTH = 14
 
 DEFAULT_TIMEOUT_S = 30
 """Seconds for one request: kubectl waits for ever, but a person at night should not."""
@@ -23,14 +27,37 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
-def add_verb(verbs: Any, name: str, summary: str, *, description: str, epilog: str = "") -> argparse.ArgumentParser:
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help as kubectl words it: one value name a flag, verbs without a heading of their own."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=terminal.width())
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if isinstance(action, argparse._SubParsersAction) else text  # noqa: SLF001 - argparse has no public name for it
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            return " " * _VERB_WIDTH  # Not shown; it makes room for the verbs, which argparse forgets to count.
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        names = ", ".join(action.option_strings)
+        value = action.metavar or ("|".join(action.choices) if action.choices else action.dest.upper())
+        return names if action.nargs == 0 else f"{names} {value}"
+
+
+def add_verb(
+    verbs: Any, name: str, summary: str, *, usage: str, description: str, epilog: str = ""
+) -> argparse.ArgumentParser:
     """Add a verb and return its parser."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=summary,
+        usage=f"{PROG} {name} {usage}".rstrip(),
         description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     return parser
@@ -39,7 +66,12 @@ def add_verb(verbs: Any, name: str, summary: str, *, description: str, epilog: s
 def add_output(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
     """Add ``-o``."""
     parser.add_argument(
-        "-o", "--output", choices=formats, default=formats[0], help="output format, one of: %(choices)s (%(default)s)"
+        "-o",
+        "--output",
+        choices=formats,
+        default=formats[0],
+        metavar="FORMAT",
+        help="output format: %(choices)s (%(default)s)",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nodegate.cli.connection import Connection
+from nodegate.cli.exits import Exit, Stopped
 from nodegate.cli.facts import API_SERVICE, SERVICE_NAME_LABEL, Facts, Manifest, gather
 from nodegate.csr.model import Fact
 from nodegate.csr.parse import parse_csr
@@ -26,6 +27,7 @@ ENROLLMENTS = f"/apis/{API_VERSION}/nodeenrollments"
 REQUEST_VERSION = "certificates.k8s.io/v1"
 """The API version of signing requests."""
 
+_NO_KIND = "expected the cluster to know the kind NodeEnrollment, found that it does not; install nodegate's CRDs"
 _SUGGESTIONS = 5
 
 
@@ -36,7 +38,7 @@ class _Source(NamedTuple):
     api_version: str
     path: str
     right: str
-    """What ``kubectl auth can-i list`` is asked about it."""
+    """What a user must be allowed to list, in the words of ``kubectl auth can-i list``."""
 
     facts: frozenset[Fact]
     query: Mapping[str, str] = {}
@@ -111,10 +113,8 @@ def _read(connection: Connection, source: _Source) -> list[Manifest]:
 
 
 def _no_right(source: _Source) -> str:
-    return (
-        f"no right to list {source.right}, so {listed(sorted(source.facts))} cannot be judged; "
-        f"check it with: kubectl auth can-i list {source.right}"
-    )
+    skipped = " and ".join(sorted(source.facts))
+    return f"no right to list {source.right}, so rules about {skipped} are skipped; ask for that right"
 
 
 def name_of(body: Mapping[str, Any]) -> str:
@@ -126,7 +126,7 @@ def read_request(connection: Connection, name: str) -> Mapping[str, Any]:
     """Return a signing request by name.
 
     Raises:
-        NotFound: There is none; the message names those that come near.
+        Stopped: There is none; the message names those that come near.
         ApiError: It may not be read, or there was no usable answer.
     """
     try:
@@ -134,8 +134,8 @@ def read_request(connection: Connection, name: str) -> Mapping[str, Any]:
     except NotFound as error:
         near = listed(_near(connection, name))
         hint = f"did you mean: {near}?" if near != "none" else "list them with: kubectl get csr"
-        message = f"no CertificateSigningRequest is called {visible(name, 253)}; {hint}"
-        raise NotFound(error.status, error.reason, message) from error
+        message = f"expected a CertificateSigningRequest called {visible(name, 253)}, found none; {hint}"
+        raise Stopped(Exit.NOT_FOUND, message) from error
 
 
 def _near(connection: Connection, name: str) -> list[str]:
@@ -170,6 +170,10 @@ def read_enrollments(connection: Connection) -> Iterator[Mapping[str, Any]]:
     """Yield every enrollment.
 
     Raises:
+        Stopped: The API server does not know the kind.
         ApiError: They may not be listed, or there was no usable answer.
     """
-    yield from connection.objects(ENROLLMENTS, "NodeEnrollment", API_VERSION)
+    try:
+        yield from connection.objects(ENROLLMENTS, "NodeEnrollment", API_VERSION)
+    except NotFound as error:
+        raise Stopped(Exit.NOT_FOUND, _NO_KIND) from error

@@ -86,10 +86,11 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "completion",
         "Print a script that completes words in a shell",
+        usage="(bash | zsh | fish | kubectl)",
         description="Print a script by which a shell, or kubectl itself, completes the words of this plugin.",
         epilog=_EPILOG,
     )
-    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell, or kubectl: one of %(choices)s")
+    parser.add_argument("shell", choices=tuple(_SCRIPTS), metavar="SHELL", help="one of: %(choices)s")
     parser.set_defaults(run=run)
 
 
@@ -158,6 +159,7 @@ def _request_names(verb: argparse.ArgumentParser, words: Sequence[str]) -> list[
         from nodegate.cli.connection import connect
 
         try:
-            return sorted(name_of(body) for body in read_requests(connect(args)))
+            with contextlib.closing(connect(args)) as connection:
+                return sorted(name_of(body) for body in read_requests(connection))
         except NodegateError:
             return []

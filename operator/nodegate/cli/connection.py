@@ -27,8 +27,8 @@ from nodegate.text import visible
 PAGE = 500
 """Objects a page of a list, as kubectl asks for them."""
 
-_BY_STATUS: Mapping[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 410: Expired}
-_OK = 200
+_BY_STATUS: Mapping[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 410: Expired}
+_OK, _UNAUTHORIZED = 200, 401
 
 
 class Connection:
@@ -40,6 +40,10 @@ class Connection:
         self._headers = headers
         self._timeout_s = timeout_s
         self.host = str(settings.host)
+
+    def close(self) -> None:
+        """Close what is open to the API server."""
+        self._client.close()
 
     def get(self, path: str, **query: str | int) -> Any:
         """Return the JSON under a path.
@@ -67,7 +71,8 @@ class Connection:
                 response = self._client.call_api(method, url, headers, _request_timeout=self._timeout_s or None)
                 response.read()  # type: ignore[no-untyped-call] # the package has no types here
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-            raise Unavailable(0, "Unreachable", f"no answer from {self.host}: {_reason(error)}") from error
+            message = f"no answer from {self.host}: {_reason(error)}; check the address and the network"
+            raise Unavailable(0, "Unreachable", message) from error
         return response
 
     def objects(self, path: str, kind: str, api_version: str, **query: str | int) -> Iterator[dict[str, Any]]:
@@ -104,6 +109,8 @@ def _decoded(status: int, data: bytes, path: str) -> Any:
     if status == _OK and isinstance(body, dict):
         return body
     told = body if isinstance(body, dict) else {}
+    if status == _UNAUTHORIZED:
+        raise Unauthorized(status, "Unauthorized", "the credentials are refused; log in again, or check --context")
     message = visible(str(told.get("message") or f"GET {path} was answered without a JSON object"), 400)
     error = _BY_STATUS.get(status, Unavailable)
     raise error(status, visible(str(told.get("reason") or "Unexpected")), message)

@@ -1,7 +1,7 @@
 """A signing request goes in, what somebody has decided about it comes out.
 
-Rules: pure. Who decided is told by the field manager of the approval when the object carries it, else
-guessed from the reason that the known approvers write, and then said to be a guess.
+Rules: pure. Nothing in a request proves who decided it (API servers keep no field managers for
+requests); the reasons that the known approvers write are taken for a hint, and said to be one.
 """
 
 from collections.abc import Mapping
@@ -40,25 +40,16 @@ def decisions(body: Mapping[str, Any]) -> tuple[Decision, ...]:
     Raises:
         Malformed: A field has the wrong type.
     """
-    root = Fields(body)
-    manager = _manager(root)
     return tuple(
         Decision(
             type=visible(condition.text("type")),
             reason=visible(condition.text("reason")),
             message=visible(condition.text("message"), _MESSAGE_LIMIT),
-            by=f"field manager {manager}" if manager else _writer(condition.text("reason")),
+            by=_writer(condition.text("reason")),
             time=condition.moment("lastUpdateTime") or condition.moment("lastTransitionTime"),
         )
-        for condition in root.child("status").children("conditions")
+        for condition in Fields(body).child("status").children("conditions")
     )
-
-
-def _manager(root: Fields) -> str:
-    """Return the manager of the ``approval`` subresource when there is exactly one, else nothing."""
-    entries = root.child("metadata").children("managedFields")
-    managers = {entry.text("manager") for entry in entries if entry.text("subresource") == "approval"}
-    return visible(managers.pop()) if len(managers) == 1 else ""
 
 
 def _writer(reason: str) -> str:

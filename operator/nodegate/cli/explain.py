@@ -8,6 +8,7 @@ one unreadable input means that nothing is judged.
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from nodegate.clock import now
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Policy
 from nodegate.csr.render import explanation
-from nodegate.errors import Malformed, NotFound
+from nodegate.errors import Malformed
 from nodegate.names import BOOTSTRAP_GROUP, CLI_API_VERSION
 from nodegate.text import visible
 
@@ -65,7 +66,12 @@ exit codes:
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = add_verb(
-        verbs, "explain", "Explain the verdict on signing requests", description=_DESCRIPTION, epilog=_EPILOG
+        verbs,
+        "explain",
+        "Explain the verdict on signing requests",
+        usage="(NAME... | -f FILE... [--with FILE...]) [flags]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     parser.add_argument("name", nargs="*", metavar="NAME", help="name of a signing request in the cluster")
     add_files(parser, "files with signing requests to judge offline; - is stdin")
@@ -137,16 +143,17 @@ def _from_cluster(args: argparse.Namespace) -> _Asked:
     from nodegate.cli.cluster_facts import read_facts, read_request
     from nodegate.cli.connection import connect
 
-    connection, requests, code = connect(args), [], Exit.OK
-    for name in dict.fromkeys(args.name):
-        try:
-            requests.append(Manifest(read_request(connection, name), f"{_KIND} {visible(name, 253)}"))
-        except NotFound as error:
-            if len(args.name) == 1:
-                raise
-            warn(str(error))
-            code = Exit.NOT_FOUND
-    facts, notes = read_facts(connection)
+    with closing(connect(args)) as connection:
+        requests, code = [], Exit.OK
+        for name in dict.fromkeys(args.name):
+            try:
+                requests.append(Manifest(read_request(connection, name), f"{_KIND} {visible(name, 253)}"))
+            except Stopped as error:
+                if error.code is not Exit.NOT_FOUND or len(args.name) == 1:
+                    raise
+                warn(str(error))
+                code = Exit.NOT_FOUND
+        facts, notes = read_facts(connection)
     for note in notes:
         warn(note)
     return _Asked(requests, facts, code)

@@ -27,10 +27,14 @@ _INDENT = 2
 _PROSE = 120
 """Columns at which sentences are wrapped, however wide the terminal is."""
 
-_TWO_COLUMNS = 110
+_TWO_COLUMNS = 130
 """From this width on, expected and found stand side by side in the table of rules."""
 
+_AS_IF = "Nothing: this request is decided already. A new one like it would be judged so, on the facts of this moment."
 _RULE = {rule.reason: rule for rule in RULES}
+_MIN_EVIDENCE = 24
+"""Columns of evidence below which a line is rather too long for the terminal."""
+
 _RULE_WIDTH = max(len(reason) for reason in _RULE)
 _LEADS_TO = {Fault.IGNORE: "ignored", Fault.DENY: "denied", Fault.HOLD: "held"}
 _RESULT_STYLE = {Result.PASS: Style.GOOD, Result.FAIL: Style.BAD, Result.SKIPPED: Style.FAINT}
@@ -93,9 +97,11 @@ def _header(explained: Explained, width: int) -> list[Line]:
         lines += _field("Asked", f"{ago(csr.created, explained.now)} ({_utc(csr.created)})", width)
     for decision in explained.decisions:
         lines += _field("Decided", _decision(decision, explained.now), width)
-    lines += _field(
-        "Verdict", f"{verdict_name(verdict)}: {', '.join(judgement.reasons)}", width, _verdict_style(verdict)
-    )
+    words = f"{verdict_name(verdict)}: {', '.join(judgement.reasons)}"
+    if explained.as_if:
+        lines += _field("Verdict", f"{words} (as if undecided)", width, _verdict_style(verdict))
+        return lines + _field("Next", _AS_IF, width)
+    lines += _field("Verdict", words, width, _verdict_style(verdict))
     return lines + _field("Next", _next(judgement), width)
 
 
@@ -182,7 +188,7 @@ def _failure(finding: Finding, width: int) -> list[Line]:
 
 def _every_rule(findings: Sequence[Finding], width: int) -> list[Line]:
     lines: list[Line] = [(Span("Every rule", Style.STRONG),), EMPTY]
-    room = width - 5 - 7 - _RULE_WIDTH - 3 * GAP - _INDENT
+    room = max(width - 5 - 7 - _RULE_WIDTH - 3 * GAP - _INDENT, _MIN_EVIDENCE)
     side_by_side = width >= _TWO_COLUMNS
     half = (room - GAP) // 2
     titles = (("EXPECTED", half), ("FOUND", half)) if side_by_side else (("FOUND", room),)

@@ -61,7 +61,9 @@ def row(cells: Sequence[Cell], *, indent: int = 0) -> list[Line]:
         for cell, texts in zip(cells, wrapped, strict=True):
             text = texts[index] if index < len(texts) else ""
             spans += [Span(text, cell.style), Span(" " * (cell.width - len(text) + GAP))]
-        lines.append(tuple(spans[:-1]))
+        while spans and not spans[-1].text.strip():
+            spans.pop()
+        lines.append(tuple(spans))
     return lines
 
 
@@ -80,18 +82,28 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, with_header: 
     return lines
 
 
-_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def span_of_time(length: timedelta) -> str:
-    """Return a length of time in at most two units, such as ``3d4h`` or ``32s``; nothing below a second."""
-    rest = abs(length)
-    parts: list[str] = []
-    for unit, size in _UNITS:
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count}{unit}" if count else "")
-    return "".join(parts[:2]) or "0s"
+    """Return a length of time as kubectl writes ages, such as ``32s``, ``4m50s``, ``95m``, ``3d4h`` or ``40d``.
+
+    The steps are those of kubernetes, apimachinery duration.HumanDuration, years left out.
+    """
+    seconds = int(abs(length).total_seconds())
+    if seconds < 2 * _MINUTE:
+        return f"{seconds}s"
+    if seconds < 3 * _HOUR:
+        return _units(seconds, _MINUTE, "m", 1, "s" if seconds < 10 * _MINUTE else "")
+    if seconds < 2 * _DAY:
+        return _units(seconds, _HOUR, "h", _MINUTE, "m" if seconds < 8 * _HOUR else "")
+    return _units(seconds, _DAY, "d", _HOUR, "h" if seconds < 8 * _DAY else "")
+
+
+def _units(seconds: int, large: int, name: str, small: int, small_name: str) -> str:
+    """Return whole large units and, when it has a name, the rest in small units."""
+    rest = seconds % large // small
+    return f"{seconds // large}{name}" + (f"{rest}{small_name}" if small_name and rest else "")
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

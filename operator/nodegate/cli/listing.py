@@ -8,6 +8,7 @@ filtered, for it belongs to no phase and no label.
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -60,7 +61,12 @@ _ASKING = ("NODE", "REQUEST", "FOR", "REQUESTER", "AGE")
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = add_verb(
-        verbs, "list", "List enrollments and who asks without one", description=_DESCRIPTION, epilog=_EPILOG
+        verbs,
+        "list",
+        "List enrollments and who asks without one",
+        usage="[-f FILE...] [flags]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     add_files(parser, "files with enrollments and signing requests instead of a cluster; - is stdin")
     phases = [phase.value for phase in Phase]
@@ -128,13 +134,13 @@ def _from_cluster(args: argparse.Namespace) -> _Found:
     from nodegate.cli.cluster_facts import read_enrollments, read_requests
     from nodegate.cli.connection import connect
 
-    connection = connect(args)
-    enrollments = list(read_enrollments(connection))
-    try:
-        requests = list(read_requests(connection))
-    except Forbidden:
-        warn("no right to list certificatesigningrequests, so who asks without an enrollment is not shown")
-        requests = []
+    with closing(connect(args)) as connection:
+        enrollments = list(read_enrollments(connection))
+        try:
+            requests = list(read_requests(connection))
+        except Forbidden:
+            warn("no right to list certificatesigningrequests, so who asks without an enrollment is not shown")
+            requests = []
     return _Found(enrollments, requests)
 
 

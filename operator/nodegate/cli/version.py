@@ -23,6 +23,7 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "version",
         "Print the version of this plugin",
+        usage="[flags]",
         description=(
             "Print the version of this plugin and of the rules it judges by. An operator with the same rule set\n"
             "decides alike; its approvals name the rule set in their message."

@@ -7,6 +7,7 @@ every other decision re-reads the enrollment. Telling (events, status, metrics) 
 and never delays another decision.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Mapping
@@ -94,6 +95,7 @@ class RequestFlow:
 
     async def handle(self, name: str) -> None:
         """Judge one request and act on the verdict; what the infrastructure refuses is tried again later."""
+        await asyncio.sleep(0)  # Held requests are judged without a pause: let watches and probes in between.
         try:
             await self._handle(name)
         except (Forbidden, Unauthorized) as error:

@@ -4,7 +4,9 @@ Level-triggered: whatever called, the status is computed from the object and its
 are, and patched when it says something else. Last decisions are collected and written together.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -24,6 +26,9 @@ from nodegate.outbox import Outbox
 
 COLLECT_S: Final = 1.0
 """Seconds for which decisions about one enrollment are collected before its status is written."""
+
+YIELD_S: Final = 10.0
+"""Longest that bookkeeping waits for decisions to be through; a flood must not keep statuses old for ever."""
 
 STALE_RETRY_S: Final = 5.0
 """Seconds after which an enrollment is looked at again whose surroundings were not known."""
@@ -51,6 +56,9 @@ class Neighbourhood(Protocol):
     def enrollment(self, name: str) -> Enrollment | None:
         """Return an enrollment as the store knows it."""
 
+    def is_busy(self) -> bool:
+        """Tell whether requests wait to be decided."""
+
     def node_ref(self, name: str) -> NodeRef | None:
         """Return the Node of a name, or None."""
 
@@ -67,6 +75,7 @@ class EnrollmentFlow:
         self._outbox = outbox
         self._metrics = metrics
         self._decided: dict[str, Decided] = {}
+        self._waiting_since: dict[str, float] = {}
 
     async def read(self, name: NodeName) -> Enrollment | None:
         """Read an enrollment from the API server; None when there is none.
@@ -111,11 +120,23 @@ class EnrollmentFlow:
         Raises:
             ApiError: It could not be written; the queue tries again.
         """
+        await asyncio.sleep(0)  # Thousands may be waiting with nothing to write: decisions go between them.
+        if self._yields(name):
+            return
         enrollment = self._around.enrollment(name)
         if enrollment is None:
             self._decided.pop(name, None)
             return
         await self.reconcile(enrollment)
+
+    def _yields(self, name: str) -> bool:
+        """Put bookkeeping off while requests wait: it would take the API server's time from them."""
+        since = self._waiting_since.setdefault(name, time.monotonic())
+        if self._around.is_busy() and time.monotonic() - since < YIELD_S:
+            self._queue.add_after(name, COLLECT_S)
+            return True
+        del self._waiting_since[name]
+        return False
 
     async def reconcile(self, enrollment: Enrollment) -> None:
         """Bring the status of one enrollment up to date.

@@ -6,7 +6,7 @@ are not kept: a handler never fails, because the flow queues what the API server
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import kopf
@@ -22,15 +22,27 @@ _log = logging.getLogger("nodegate.enrollment")
 
 
 class ObservedGeneration(kopf.DiffBaseStorage):
-    """Takes an object for handled when its status says so."""
+    """Compares generations: what the status has seen with what the object is.
+
+    The essence of an object is its generation alone, which the API server raises with every change of
+    spec; so kopf copies and compares one number where it would copy and compare whole objects.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf's signature
+        """Return the essence of the object as it is."""
+        return _essence(body.metadata.get("generation"))
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        """Return the object itself when it is handled, so that nothing differs; None when it is not."""
+        """Return the essence that was handled, or None when none was."""
         observed = body.status.get("observedGeneration")
-        return self.build(body=body) if observed == body.metadata.get("generation") else None
+        return _essence(observed) if observed is not None else None
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Store nothing: the flow writes ``status.observedGeneration`` itself."""
+
+
+def _essence(generation: object) -> kopf.BodyEssence:
+    return kopf.BodyEssence({"spec": {"generation": generation}})
 
 
 class NoProgress(kopf.ProgressStorage):
@@ -56,12 +68,14 @@ class NoProgress(kopf.ProgressStorage):
 def register(registry: kopf.OperatorRegistry, observe: Callable[[Enrollment], Awaitable[None]]) -> None:
     """Register the handlers of NodeEnrollments.
 
+    What was handled before the start is looked at again through the flow's own queue, so that a start
+    with thousands of enrollments does not hold up decisions.
+
     Args:
         registry: kopf's registry of this operator.
         observe: Brings the status of an enrollment up to date; must not raise.
     """
 
-    @kopf.on.resume(*RESOURCE, registry=registry)
     @kopf.on.create(*RESOURCE, registry=registry)
     @kopf.on.update(*RESOURCE, registry=registry)
     async def enrollment_changed(body: kopf.Body, **_: Any) -> None:

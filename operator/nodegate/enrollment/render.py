@@ -10,9 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nodegate.enrollment.model import Condition, Decided, Enrollment, Join, NodeRef, Outlook, Status
+from nodegate.text import visible
 
 JOINS_KEPT = 10
 """Entries of ``status.joins``; ``status.joinCount`` goes on counting."""
+
+NAME_LIMIT = 253
+"""Characters of a request's name in the status: requesters may choose longer ones, the schema has an end."""
+
+REQUESTER_LIMIT = 1024
+"""Characters of a requester's name in the status, the schema's limit."""
 
 
 def status_patch(enrollment: Enrollment, outlook: Outlook, decided: Decided | None, now: datetime) -> Any | None:
@@ -87,7 +94,7 @@ def _node(node: NodeRef) -> Any:
 
 def _decided(decided: Decided) -> Any:
     return {
-        "csrName": decided.csr_name,
+        "csrName": visible(decided.csr_name, NAME_LIMIT),
         "verdict": decided.verdict,
         "reason": decided.reason,
         "message": decided.message,
@@ -99,8 +106,8 @@ def _join(join: Join) -> Any:
     return {
         "publicKeySHA256": join.public_key_sha256,
         "csrUID": join.csr_uid,
-        "csrName": join.csr_name,
-        "requester": join.requester,
+        "csrName": visible(join.csr_name, NAME_LIMIT),
+        "requester": visible(join.requester, REQUESTER_LIMIT),
         "time": rfc3339(join.time),
     }
 

@@ -1,0 +1,200 @@
+"""``python -m hack.bench``: starts a control plane, measures, prints a Markdown table."""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import NamedTuple
+
+from hack.bench.load import CSRS, ENROLLMENTS, Api, connect, make_enrollments, make_request, make_requests
+from hack.bench.raw import approve_all
+from hack.bench.subject import Subject, approved, running
+
+STEADY_S = 30
+"""Seconds of the steady run."""
+
+STEADY_RATE = 5
+"""Requests a second of the steady run, the rate of design's latency aim."""
+
+
+class Row(NamedTuple):
+    """One figure of the table."""
+
+    what: str
+    value: str
+
+
+class Target(NamedTuple):
+    """Where to measure: an API server and an administrator's files."""
+
+    server: str
+    ca_file: str
+    certificate: str
+    key: str
+    kubeconfig: Path
+
+
+async def wait_approved(api: Api, prefix: str, count: int) -> list[float]:
+    """Return the moments of `count` approvals, in order."""
+    moments: list[float] = []
+    async with aclosing(approved(api, prefix)) as approvals:
+        async for _, moment in approvals:
+            moments.append(moment)
+            if len(moments) == count:
+                return moments
+    raise RuntimeError(f"expected {count} approvals, found {len(moments)} and the end of the watch")
+
+
+async def settled(subject: Subject) -> None:
+    """Wait until it is ready and has had time to bring statuses up to date."""
+    await subject.ready()
+    calls = -1.0
+    while calls != subject.all_calls():
+        calls = subject.all_calls()
+        await asyncio.sleep(2)
+
+
+async def clear(api: Api) -> None:
+    """Delete every request and enrollment."""
+    await api.call("DELETE", CSRS)
+    await api.call("DELETE", ENROLLMENTS)
+
+
+async def backlog(target: Target, api: Api, nodes: list[str], scratch: Path) -> list[Row]:
+    """Measure a backlog: the raw client twice, the operator in between, on the same API server."""
+    count, rates = len(nodes), {}
+    for prefix, record in (("put", False), ("same", True)):
+        await make_requests(api, prefix, nodes)
+        rates[prefix] = await approve_all(api, prefix, record=record)
+        await clear(api)
+        await make_enrollments(api, nodes)
+    async with running(target.kubeconfig, PORT, scratch / "backlog.log") as subject:
+        await settled(subject)
+        calls = subject.decision_calls()
+        subject.pause()
+        await make_requests(api, "ours", nodes)
+        seen = asyncio.create_task(wait_approved(api, "ours", count))
+        await asyncio.sleep(1)
+        before, started = subject.cpu_s, time.perf_counter()
+        subject.resume()
+        moments = await seen
+        cpu = subject.cpu_s - before
+        calls = subject.decision_calls() - calls
+    ours = count / (moments[-1] - started)
+    return [
+        Row(f"backlog of {count}, raw client, PUT only", f"{rates['put']:.0f}/s"),
+        Row(f"backlog of {count}, raw client, PATCH and PUT as ours", f"{rates['same']:.0f}/s"),
+        Row(f"backlog of {count}, nodegate", f"{ours:.0f}/s"),
+        Row("ratio to the raw client, PUT only", f"{ours / rates['put']:.2f}"),
+        Row("ratio to the raw client, same calls", f"{ours / rates['same']:.2f}"),
+        Row("CPU a decision, status bookkeeping included", f"{1000 * cpu / count:.2f} ms"),
+        Row("requests on the way to a decision", f"{calls / count:.2f}"),
+    ]
+
+
+async def steady(api: Api, subject: Subject, nodes: list[str]) -> list[Row]:
+    """Measure the wait from creation to approval at a steady rate, and CPU a decision with it."""
+    created: dict[str, float] = {}
+    waits: list[float] = []
+    total = min(len(nodes), STEADY_S * STEADY_RATE)
+
+    async def watch() -> None:
+        async with aclosing(approved(api, "steady")) as approvals:
+            async for name, moment in approvals:
+                waits.append(moment - created[name])
+                if len(waits) == total:
+                    return
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.5)
+    before, requests = subject.cpu_s, subject.all_calls()
+    for node in nodes[:total]:
+        name = f"steady-{node}"
+        created[name] = time.perf_counter()
+        await make_request(api, name, node)
+        await asyncio.sleep(max(0.0, created[name] + 1 / STEADY_RATE - time.perf_counter()))
+    await watching
+    await asyncio.sleep(3)
+    cpu, after = subject.cpu_s - before, subject.all_calls()
+    cuts = statistics.quantiles(waits, n=100)
+    return [
+        Row(f"created to approved at {STEADY_RATE}/s, p50", f"{1000 * cuts[49]:.1f} ms"),
+        Row(f"created to approved at {STEADY_RATE}/s, p99", f"{1000 * cuts[98]:.1f} ms"),
+        Row("CPU a decision at that rate, everything included", f"{1000 * cpu / total:.2f} ms"),
+        Row("requests a decision at that rate, status included", f"{(after - requests) / total:.2f}"),
+    ]
+
+
+async def memory(target: Target, api: Api, size: int, scratch: Path) -> list[Row]:
+    """Measure resident memory idle, and with many enrollments and decided requests."""
+    await clear(api)
+    async with running(target.kubeconfig, PORT, scratch / "idle.log") as subject:
+        await subject.ready()
+        await asyncio.sleep(2)
+        idle = subject.rss_mib
+    nodes = [f"m{number:05}" for number in range(size)]
+    await make_enrollments(api, nodes)
+    await make_requests(api, "decided", nodes)
+    await approve_all(api, "decided", record=False)
+    async with running(target.kubeconfig, PORT, scratch / "full.log") as subject:
+        await subject.ready()
+        await asyncio.sleep(20)
+        full = subject.rss_mib
+    await clear(api)
+    return [
+        Row("resident memory, idle", f"{idle:.0f} MiB"),
+        Row(f"resident memory, {size} enrollments and {size} decided requests", f"{full:.0f} MiB"),
+    ]
+
+
+async def measure(target: Target, count: int, size: int, scratch: Path) -> list[Row]:
+    """Run every measurement and return the table."""
+    nodes = [f"b{number:05}" for number in range(count)]
+    async with connect(target.server, target.ca_file, target.certificate, target.key) as api:
+        await make_enrollments(api, nodes)
+        async with running(target.kubeconfig, PORT, scratch / "warm.log") as subject:
+            await settled(subject)
+        rows = await backlog(target, api, nodes, scratch)
+        await clear(api)
+        await make_enrollments(api, nodes)
+        async with running(target.kubeconfig, PORT, scratch / "steady.log") as subject:
+            await settled(subject)
+            rows += await steady(api, subject, nodes)
+        return rows + await memory(target, api, size, scratch)
+
+
+PORT = 18099
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    return "\n".join(("| figure | value |", "|---|---|", *(f"| {row.what} | {row.value} |" for row in rows)))
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m hack.bench", description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="requests in the backlog (default 1000)")
+    parser.add_argument("--size", type=int, default=5000, help="enrollments and requests for memory (default 5000)")
+    flags = parser.parse_args()
+    from hack.cluster import Cluster
+
+    with tempfile.TemporaryDirectory(prefix="nodegate-bench-") as scratch, Cluster(log=print) as cluster:
+        cluster.kubectl("apply", "-k", "crds")
+        target = Target(
+            cluster.server,
+            str(cluster.ca_file),
+            str(cluster.admin_certificate),
+            str(cluster.admin_key),
+            cluster.kubeconfig,
+        )
+        print(table(asyncio.run(measure(target, flags.count, flags.size, Path(scratch)))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
