@@ -100,9 +100,7 @@ def read_facts(connection: Connection) -> tuple[Facts, tuple[str, ...]]:
         except NotFound:
             if Fact.ENROLLMENT in source.facts:
                 missing |= source.facts
-                notes.append(
-                    "the cluster has no NodeEnrollment kind; apply the manifests in crds/ and start the operator"
-                )
+                notes.append(_NO_KIND)
     facts = gather(manifests, live=True, missing=missing)
     return facts, (*notes, *facts.faults)
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
@@ -43,7 +44,7 @@ class Connection:
 
     def close(self) -> None:
         """Close what is open to the API server."""
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call] # the package has no types here
 
     def get(self, path: str, **query: str | int) -> Any:
         """Return the JSON under a path.
@@ -136,8 +137,9 @@ def connect(args: argparse.Namespace) -> Connection:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         _load(args, settings)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-        raise Stopped(Exit.USAGE, f"expected a usable kubeconfig, found: {visible(str(error), 300)}") from error
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+        why = visible(" ".join(str(error).split()), 300)
+        raise Stopped(Exit.USAGE, f"expected a usable kubeconfig, found: {why}") from error
     settings.retries = False  # One try: a person waits. It also means that no redirect is followed.
     _override(args, settings)
     try:

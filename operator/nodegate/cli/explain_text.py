@@ -163,7 +163,7 @@ def _next(judgement: Judgement) -> str:
         case Approve():
             return "The operator approves it, the controller manager signs it, and the kubelet fetches the certificate."
         case Deny():
-            return "A Denied condition is written. The kubelet asks again with a new request about every 32 s."
+            return "A Denied condition is written. The kubelet asks again with a new request about every 32 seconds."
         case Hold():
             return (
                 "Nothing is written. It is judged again when the enrollment or the Node changes, and at least once a "
