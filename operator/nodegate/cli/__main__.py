@@ -32,6 +32,12 @@ examples:
 Use "{PROG} VERB --help" for the flags and examples of a verb."""
 
 
+_OPTIONAL = frozenset({"kubernetes", "urllib3"})
+"""Packages that only the verbs that ask a cluster need."""
+
+_INSTALL = "install the plugin with its extra: pip install 'nodegate[plugin]'"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
@@ -60,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The interpreter flushes stdout once more at its end, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.PIPE_CLOSED
+    except ModuleNotFoundError as error:
+        if error.name not in _OPTIONAL:
+            raise
+        print(
+            f"error: expected the package {error.name}, which asks the cluster, found none; {_INSTALL}", file=sys.stderr
+        )
+        code = Exit.USAGE
     except NodegateError as error:
         print(f"error: {error}", file=sys.stderr)
         code = exit_of(error)

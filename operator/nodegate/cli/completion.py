@@ -155,11 +155,11 @@ def _request_names(verb: argparse.ArgumentParser, words: Sequence[str]) -> list[
             args = verb.parse_args([*words, "--request-timeout", str(_TIMEOUT_S)])
         except SystemExit:
             return []
-        from nodegate.cli.cluster_facts import name_of, read_requests
-        from nodegate.cli.connection import connect
-
         try:
+            from nodegate.cli.cluster_facts import name_of, read_requests
+            from nodegate.cli.connection import connect
+
             with contextlib.closing(connect(args)) as connection:
                 return sorted(name_of(body) for body in read_requests(connection))
-        except NodegateError:
+        except (NodegateError, ImportError):
             return []

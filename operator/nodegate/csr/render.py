@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, assert_never
 
 from nodegate.csr.model import RULE_SET_VERSION, Approve, Deny, Finding, Hold, Ignore, Judgement, Verdict
+from nodegate.enrollment.model import Enrollment
 from nodegate.names import CLI_API_VERSION
 from nodegate.text import visible
 
@@ -34,14 +35,19 @@ def message(judgement: Judgement) -> str:
     """Return the verdict's grounds in one line: what allowed it, or every failed rule."""
     match judgement.verdict:
         case Approve():
-            enrollment = judgement.enrollment
-            by = f"NodeEnrollment {enrollment.name} (generation {enrollment.generation})" if enrollment else "nobody"
-            text = f"Allowed by {by}; every rule holds (rule set {RULE_SET_VERSION})."
+            text = f"Allowed by {_allower(judgement.enrollment)}; every rule holds (rule set {RULE_SET_VERSION})."
         case Deny() | Hold() | Ignore():
             text = " ".join(sentence(finding) for finding in judgement.failures)
         case _:
             assert_never(judgement.verdict)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _allower(enrollment: Enrollment | None) -> str:
+    if enrollment is None:
+        return "nobody"
+    generation = f" (generation {enrollment.generation})" if enrollment.generation is not None else ""
+    return f"NodeEnrollment {enrollment.name}{generation}"
 
 
 def sentence(finding: Finding) -> str:
