@@ -85,10 +85,10 @@ class Scenes:
         """Let the joined node ask for its serving certificate, and for one that is not its own."""
         story = self.story
         story.scene("Its serving certificate is approved, one for the API server's name is not", "")
-        good = self.cluster.request_serving(node.kubeconfig, "node-a", dns=["node-a"], ips=["10.0.0.5"])
+        good = self.cluster.request_serving(node.kubeconfig, dns=["node-a"], ips=["10.0.0.5"])
         story.say(f"{good} asks for node-a and 10.0.0.5:")
         story.condition(good, "Approved")
-        bad = self.cluster.request_serving(node.kubeconfig, "node-a", dns=["kubernetes.default.svc"], ips=["10.96.0.1"])
+        bad = self.cluster.request_serving(node.kubeconfig, dns=["kubernetes.default.svc"], ips=["10.96.0.1"])
         story.say(f"{bad} asks for kubernetes.default.svc and 10.96.0.1:")
         story.condition(bad, "Denied")
         story.result("only what the enrollment lists, never what the cluster itself is called")
@@ -135,7 +135,7 @@ class Scenes:
         story = self.story
         story.scene("A revoked node gets no new certificate", "node-a was stolen. Its enrollment is revoked.")
         story.kubectl("patch", "ne", "node-a", "--type=merge", "-p", '{"spec":{"state":"Revoked"}}')
-        name = self.cluster.request_renewal(node.kubeconfig, "node-a")
+        name = self.cluster.request_renewal(node.kubeconfig)
         story.say(f"It asks to renew its client certificate ({name}):")
         story.condition(name, "Denied")
         story.kubectl("get", "ne")

@@ -1,0 +1,3 @@
+module nodegate.dev/hack/goread
+
+go 1.22
