@@ -222,7 +222,8 @@ class LiveFacts:
             self._enrollment_queue.add(other)
 
     def _node_changed(self, name: str, node: NodeFacts | None) -> None:
-        self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network")
+        self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network", claimed=True)
+        self.reserved.put_hosts(name, node.addresses if node else ())
         self._wake(NodeName(name))
         if name in self.enrollments.store:
             self._enrollment_queue.add(name)

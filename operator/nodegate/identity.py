@@ -59,17 +59,29 @@ class Reserved(Protocol):
 
 
 class ReservedIndex:
-    """`Reserved` kept up to date one source at a time: a look-up costs one step for each prefix length."""
+    """`Reserved` kept up to date one source at a time: a look-up costs one step for each prefix length.
 
-    __slots__ = ("_api_servers", "_networks", "_sources")
+    A pod network stands in a Node object, which its kubelet can write. It is not believed when it
+    contains the address of a host: a node could otherwise reserve its neighbours' addresses.
+    """
+
+    __slots__ = ("_api_servers", "_hosts", "_networks", "_sources")
 
     def __init__(self) -> None:
-        self._networks: dict[tuple[int, int], dict[int, dict[str, str]]] = {}
+        self._networks: dict[tuple[int, int], dict[int, dict[str, tuple[IPNetwork, str, bool]]]] = {}
         self._sources: dict[str, tuple[IPNetwork, ...]] = {}
         self._api_servers: dict[str, frozenset[IPAddress]] = {}
+        self._hosts: dict[str, frozenset[IPAddress]] = {}
 
-    def put(self, source: str, networks: Iterable[IPNetwork], what: str) -> None:
-        """Replace the networks of one source (an object's kind and name); no networks remove it."""
+    def put(self, source: str, networks: Iterable[IPNetwork], what: str, *, claimed: bool = False) -> None:
+        """Replace the networks of one source; no networks remove it.
+
+        Args:
+            source: An object's kind and name.
+            networks: What it names.
+            what: What they are, in the words of a message.
+            claimed: A node could have written them itself.
+        """
         for network in self._sources.pop(source, ()):
             bucket = self._networks[network.version, network.prefixlen]
             owners = bucket[int(network.network_address)]
@@ -79,7 +91,7 @@ class ReservedIndex:
         kept = tuple(dict.fromkeys(networks))
         for network in kept:
             bucket = self._networks.setdefault((network.version, network.prefixlen), {})
-            bucket.setdefault(int(network.network_address), {})[source] = f"{what} {network}"
+            bucket.setdefault(int(network.network_address), {})[source] = (network, f"{what} {network}", claimed)
         if kept:
             self._sources[source] = kept
 
@@ -87,15 +99,29 @@ class ReservedIndex:
         """Replace the API server addresses of one source."""
         self._api_servers[source] = frozenset(addresses)
 
+    def put_hosts(self, source: str, addresses: Iterable[IPAddress]) -> None:
+        """Replace the host addresses of one source; no addresses remove it."""
+        kept = frozenset(addresses)
+        if kept:
+            self._hosts[source] = kept
+        else:
+            self._hosts.pop(source, None)
+
     def covering(self, address: IPAddress) -> str | None:
         """Return what the address belongs to, or None."""
         number, bits = int(address), address.max_prefixlen
         for (version, length), bucket in self._networks.items():
             if version == address.version and bucket:
-                owners = bucket.get(number >> (bits - length) << (bits - length))
-                if owners:
-                    return next(iter(owners.values()))
+                owners = bucket.get(number >> (bits - length) << (bits - length), {})
+                for network, what, claimed in owners.values():
+                    if not (claimed and self._holds_host(network)):
+                        return what
         return None
+
+    def _holds_host(self, network: IPNetwork) -> bool:
+        """Tell whether a network contains a host's address; only asked of networks that would reserve something."""
+        groups = (*self._hosts.values(), *self._api_servers.values())
+        return any(address in network for addresses in groups for address in addresses)
 
     def is_api_server(self, address: IPAddress) -> bool:
         """Tell whether an API server listens there."""

@@ -125,6 +125,9 @@ class Metrics:
         self.events_dropped = Counter(
             "nodegate_events_dropped_total", "Events not posted because too many waited.", registry=registry
         )
+        self.failures = Counter(
+            "nodegate_work_failures_total", "Unexpected errors that were tried again.", ["queue"], registry=registry
+        )
         self.kopf_restarts = Counter(
             "nodegate_kopf_restarts_total", "Restarts of the lifecycle plane.", registry=registry
         )

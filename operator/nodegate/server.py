@@ -1,6 +1,6 @@
 """The HTTP endpoints: /healthz, /readyz and /metrics.
 
-Rules: /healthz fails only when a restart would help (a plane has died); /readyz says, a line each,
+Rules: /healthz fails only when a restart would help (a part has ended); /readyz says, a line each,
 what keeps decisions from being made. Both are plain text without data about nodes.
 """
 

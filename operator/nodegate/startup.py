@@ -11,7 +11,7 @@ import logging
 import platform
 import secrets
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -77,7 +77,7 @@ class Operator:
         self._flow = RequestFlow(self._client, self._facts, self._enrollments, self._reports, self._requests)
         self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals)
         self._elector = _elector(settings, credentials, self._client) if settings.leader_elect else None
-        self._server = HttpServer(self._metrics.registry, alive=lambda: (), ready=self._problems)
+        self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)
         self._metrics.registry.register(StateCollector(self._snapshot))
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -101,8 +101,8 @@ class Operator:
 
     def _act(self) -> None:
         """Start what decides and writes."""
-        self._judging = self._start("requests", run_workers(self._requests, self._flow.handle, self._settings.workers))
-        self._start("statuses", run_workers(self._statuses, self._enrollments.handle, STATUS_WORKERS))
+        self._judging = self._work("requests", self._requests, self._flow.handle, self._settings.workers)
+        self._work("statuses", self._statuses, self._enrollments.handle, STATUS_WORKERS)
         self._start("events", self._outbox.run())
         self._start("lifecycle", self._lifecycle.run())
         if self._elector is not None:
@@ -113,6 +113,12 @@ class Operator:
 
     def _sizes(self) -> tuple[int, int]:
         return len(self._facts.enrollments.store), sum(1 for _ in self._facts.undecided())
+
+    def _work(
+        self, name: str, queue: WorkQueue, handle: Callable[[str], Awaitable[None]], count: int
+    ) -> "asyncio.Task[None]":
+        failures = self._metrics.failures.labels(name)
+        return self._start(name, run_workers(queue, handle, count, on_error=lambda *_: failures.inc()))
 
     def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = asyncio.create_task(work, name=name)
@@ -157,6 +163,10 @@ class Operator:
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
+
+    def _deaths(self) -> Sequence[str]:
+        """Return what has ended that should run, one line each."""
+        return [f"{task.get_name()} has ended" for task in self._tasks if task.done()]
 
     def _problems(self) -> Sequence[str]:
         """Return what keeps decisions from being made, one line each."""

@@ -188,7 +188,8 @@ class _Gathering:
         """Take in a Node and the pod network that it was given."""
         node = parse_node(body)
         self.nodes[node.name] = node
-        self.reserved.put(source, node.pod_cidrs, "pod network")
+        self.reserved.put(source, node.pod_cidrs, "pod network", claimed=True)
+        self.reserved.put_hosts(source, node.addresses)
 
     def put_service(self, body: Mapping[str, Any], source: str) -> None:
         """Take in a Service: its cluster addresses are the cluster's own."""

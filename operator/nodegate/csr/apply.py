@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nodegate.errors import Conflict, Invalid, NotFound
+from nodegate.errors import Conflict, NotFound
 from nodegate.kube.client import ApiClient
 from nodegate.kube.paths import object_path
 
@@ -50,13 +50,13 @@ async def write_condition(client: ApiClient, body: Mapping[str, Any], condition:
 
     Raises:
         Forbidden: The right to approve for the signer, or to update approvals, is missing.
+        Invalid: Another writer's condition contradicts it, or an admission policy refuses it.
         ApiError: Nobody knows whether it was written; a fresh read tells.
     """
     path = object_path(CSR_PATH, body["metadata"]["name"], "approval")
     try:
         await client.put(path, approval_body(body, condition), accept=_BRIEF)
-    except (Conflict, Invalid):
-        # Another writer was faster; a second, contradicting condition is refused as invalid.
+    except Conflict:
         return Written.CHANGED
     except NotFound:
         return Written.GONE

@@ -8,6 +8,7 @@ and never delays another decision.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Mapping
@@ -21,9 +22,10 @@ from nodegate.csr.model import Approve, Case, CsrFacts, Deny, Hold, Ignore, Judg
 from nodegate.csr.parse import parse_csr
 from nodegate.csr.render import condition
 from nodegate.enrollment.model import Enrollment, Join, Mode, NodeName
-from nodegate.errors import ApiError, Conflict, Forbidden, Unauthorized, Unavailable
+from nodegate.errors import ApiError, Conflict, Forbidden, Invalid, Unauthorized, Unavailable
 from nodegate.kube.client import ApiClient
 from nodegate.kube.work import WorkQueue
+from nodegate.text import visible
 
 ROUNDS = 5
 """Times that a request is judged again at once because something changed, before it goes to the queue's end."""
@@ -34,8 +36,10 @@ FACTS_RETRY_S = 5.0
 RETRY_S = 1.0
 """Seconds, give or take half, after which a request is tried again that the API server did not answer."""
 
-FORBIDDEN_RETRY_S = 30.0
-"""Seconds after which a write is tried again that a missing right refused: a person has to act first."""
+REFUSED_RETRY_S = 30.0
+"""Seconds after which a write is tried again that a missing right or a policy refused: a person has to act first."""
+
+_log = logging.getLogger("nodegate.csr")
 
 
 class Facts(Protocol):
@@ -92,24 +96,27 @@ class RequestFlow:
         self._queue = queue
         self._unsure: dict[str, Decision] = {}
         self._written: dict[str, str] = {}
+        self._refused: set[str] = set()
 
     async def handle(self, name: str) -> None:
         """Judge one request and act on the verdict; what the infrastructure refuses is tried again later."""
         await asyncio.sleep(0)  # Held requests are judged without a pause: let watches and probes in between.
         try:
             await self._handle(name)
-        except (Forbidden, Unauthorized) as error:
+        except (Forbidden, Unauthorized, Invalid) as error:
+            self._refused.add(name)
             self._reporter.trouble(error)
-            self._queue.add_after(name, FORBIDDEN_RETRY_S)
+            self._queue.add_after(name, REFUSED_RETRY_S)
         except (Unavailable, Conflict) as error:
-            self._reporter.trouble(error)
+            _log.debug("%s is judged again: %s", visible(name), error)
             self._queue.add_after(name, RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
 
     async def _handle(self, name: str) -> None:
         body = self._facts.request(name)
-        unsure = self._unsure.pop(name, None)
+        unsure = self._unsure.get(name)
         if unsure is not None:
             body = await read_request(self._client, name)
+            del self._unsure[name]
             if body is not None and unsure.stands_in(body):
                 self._tell(unsure)
                 return
@@ -117,6 +124,14 @@ class RequestFlow:
             self._forget(name)
         elif self._written.get(name) != body["metadata"]["uid"]:
             await self._decide(name, body)
+        self._accepted(name)
+
+    def _accepted(self, name: str) -> None:
+        """Note that nothing is refused for this request any more; with the last one the trouble is over."""
+        if name in self._refused:
+            self._refused.discard(name)
+            if not self._refused:
+                self._reporter.trouble(None)
 
     def _forget(self, name: str) -> None:
         self._written.pop(name, None)
@@ -187,12 +202,15 @@ class RequestFlow:
         if text is None or decision.mode is Mode.AUDIT:
             return Written.DONE
         try:
-            written = await write_condition(self._client, decision.body, text)
+            return await write_condition(self._client, decision.body, text)
         except Unavailable:
             self._unsure[name] = decision
             raise
-        self._reporter.trouble(None)
-        return written
+        except Invalid:
+            fresh = await read_request(self._client, name)
+            if fresh is not None and not (fresh.get("status") or {}).get("conditions"):
+                raise  # Nobody else has decided: a policy refuses what we write, and will refuse it again.
+            return Written.CHANGED
 
     def _tell(self, decision: "Decision") -> None:
         judgement, name = decision.judgement, decision.judgement.csr.name
