@@ -113,6 +113,11 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address
 
 
+def rfc3339(moment: datetime) -> str:
+    """Return an aware moment as the API server writes it, in whole seconds of UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _moment(text: str) -> datetime | str:
     """Return the aware moment, or the text itself when it is none."""
     try:

@@ -105,6 +105,10 @@ class Metrics:
         self.joins = Counter(
             "nodegate_enrollment_joins_total", "Keys recorded for a first certificate.", registry=registry
         )
+        self._count_api(registry)
+        self._count_process(registry)
+
+    def _count_api(self, registry: CollectorRegistry) -> None:
         self.api_requests = Counter(
             "nodegate_api_requests_total",
             "Requests to the API server.",
@@ -125,6 +129,8 @@ class Metrics:
         self.events_dropped = Counter(
             "nodegate_events_dropped_total", "Events not posted because too many waited.", registry=registry
         )
+
+    def _count_process(self, registry: CollectorRegistry) -> None:
         self.failures = Counter(
             "nodegate_work_failures_total", "Unexpected errors that were tried again.", ["queue"], registry=registry
         )

@@ -5,7 +5,22 @@ judged and reported, not only the first that fails; Ignore (stage 0) outweighs D
 Hold, and a rule whose facts are missing leaves a Hold at least.
 """
 
-from nodegate.csr.model import Approve, Case, Deny, Finding, Hold, Ignore, Judgement, Kind, Reason, Result, Verdict
+from dataclasses import replace
+
+from nodegate.csr.model import (
+    Approve,
+    Case,
+    Deny,
+    Fact,
+    Finding,
+    Hold,
+    Ignore,
+    Judgement,
+    Kind,
+    Reason,
+    Result,
+    Verdict,
+)
 from nodegate.csr.rules import alt_names, enrollment, node_state, ownership, request
 from nodegate.csr.rules.rule import Fault, Outcome, Rule, skipped
 
@@ -30,18 +45,27 @@ _NOT_OURS = skipped("the request is not nodegate's to judge")
 
 def judge(case: Case) -> Judgement:
     """Judge one request by every rule."""
+    case = _without_missing(case)
     owned = [(rule, rule.judge(case)) for rule in ownership.RULES]
     rest = RULES[len(ownership.RULES) :]
-    if all(outcome.result is Result.PASS for _, outcome in owned):
-        outcomes = [*owned, *((rule, rule.judge(case)) for rule in rest)]
-    else:
+    if any(outcome.result is Result.FAIL for _, outcome in owned):
         outcomes = [*owned, *((rule, _NOT_OURS) for rule in rest)]
+    else:
+        outcomes = [*owned, *((rule, rule.judge(case)) for rule in rest)]
     return Judgement(
         csr=case.csr,
         enrollment=case.enrollment,
         verdict=_verdict(case, outcomes),
         findings=tuple(Finding(rule.stage, rule.reason, o.result, o.expected, o.found) for rule, o in outcomes),
     )
+
+
+def _without_missing(case: Case) -> Case:
+    """Take away what stands in the place of missing facts, so that no rule can use it."""
+    if not case.missing & {Fact.ENROLLMENT, Fact.NODE}:
+        return case
+    enrollment = None if Fact.ENROLLMENT in case.missing else case.enrollment
+    return replace(case, enrollment=enrollment, node=None if Fact.NODE in case.missing else case.node)
 
 
 def _verdict(case: Case, outcomes: list[tuple[Rule, Outcome]]) -> Verdict:

@@ -110,6 +110,8 @@ class RequestFlow:
         except (Unavailable, Conflict) as error:
             _log.debug("%s is judged again: %s", visible(name), error)
             self._queue.add_after(name, RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
+        else:
+            self._accepted(name)
 
     async def _handle(self, name: str) -> None:
         body = self._facts.request(name)
@@ -124,7 +126,6 @@ class RequestFlow:
             self._forget(name)
         elif self._written.get(name) != body["metadata"]["uid"]:
             await self._decide(name, body)
-        self._accepted(name)
 
     def _accepted(self, name: str) -> None:
         """Note that nothing is refused for this request any more; with the last one the trouble is over."""
@@ -148,6 +149,9 @@ class RequestFlow:
             fresh = await read_request(self._client, name) if written is Written.CHANGED else None
             if fresh is None:
                 self._forget(name)
+                return
+            if decision.stands_in(fresh):  # An earlier try of ours, given up for lost, has landed since.
+                self._tell(decision)
                 return
             body = fresh
         self._queue.add_after(name, FACTS_RETRY_S)

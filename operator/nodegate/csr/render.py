@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, assert_never
 
 from nodegate.csr.model import RULE_SET_VERSION, Approve, Deny, Finding, Hold, Ignore, Judgement, Verdict
 from nodegate.enrollment.model import Enrollment
+from nodegate.fields import rfc3339
 from nodegate.names import CLI_API_VERSION
 from nodegate.text import visible
 
@@ -66,13 +67,12 @@ def condition(judgement: Judgement, now: datetime) -> Mapping[str, str] | None:
             return None
         case _:
             assert_never(judgement.verdict)
-    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "type": kind,
         "status": "True",
         "reason": str(reason),
         "message": message(judgement),
-        "lastUpdateTime": moment,
+        "lastUpdateTime": rfc3339(now),
     }
 
 
@@ -96,7 +96,7 @@ def audit(judgement: Judgement, *, mode: str, seconds: float) -> Mapping[str, An
         "type": "audit",
         "csr": visible(csr.name, 253),
         "csrUID": csr.uid,
-        "signer": csr.signer,
+        "signer": visible(csr.signer, 253),
         "kind": csr.kind,
         "requester": visible(csr.username, 253),
         "node": csr.node_name,

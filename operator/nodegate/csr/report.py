@@ -21,7 +21,7 @@ from nodegate.outbox import Outbox
 _audit = logging.getLogger("nodegate.audit")
 _log = logging.getLogger("nodegate.csr")
 
-_Verdict = tuple[str, str, tuple[str, ...]]
+_Verdict = tuple[str, Mode, str, tuple[str, ...]]
 
 
 class Reports:
@@ -40,7 +40,8 @@ class Reports:
         """Tell of a verdict, once for each change."""
         self._metrics.decision_seconds.observe(seconds)
         csr, name = judgement.csr, verdict_name(judgement.verdict)
-        verdict = (csr.uid, name, judgement.reasons)
+        # A verdict that was only reported under Audit is told again when it is written.
+        verdict = (csr.uid, mode, name, judgement.reasons)
         if self._last.get(csr.name) == verdict:
             return
         self._last[csr.name] = verdict

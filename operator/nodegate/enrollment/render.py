@@ -6,10 +6,11 @@ carries the resourceVersion it was judged at, so it never overwrites what it has
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from nodegate.enrollment.model import Condition, Decided, Enrollment, Join, NodeRef, Outlook, Status
+from nodegate.fields import rfc3339
 from nodegate.text import visible
 
 JOINS_KEPT = 10
@@ -110,8 +111,3 @@ def _join(join: Join) -> Any:
         "requester": visible(join.requester, REQUESTER_LIMIT),
         "time": rfc3339(join.time),
     }
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return an aware moment as the API server writes it, in whole seconds of UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

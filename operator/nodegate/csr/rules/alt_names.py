@@ -25,6 +25,12 @@ def _names(case: Case) -> tuple[AltName, ...]:
     return tuple(name for name in request.alt_names or () if name.kind is not NameKind.OTHER)
 
 
+def _unknown(case: Case, fact: Fact) -> Outcome | None:
+    """Return that names cannot be judged without this fact or their own enrollment, or None when they can."""
+    absent = next((needed for needed in (fact, Fact.ENROLLMENT) if needed in case.missing), None)
+    return missing(absent) if absent is not None and _names(case) else None
+
+
 def _each(case: Case, expected: str, fault: Callable[[AltName], str | None]) -> Outcome:
     """Judge every name; the rule fails when one has a fault, and says which and why."""
     if case.csr.kind is not Kind.SERVING:
@@ -44,8 +50,9 @@ def _well_formed(case: Case) -> Outcome:
 
 
 def _not_reserved(case: Case) -> Outcome:
-    if Fact.RESERVED in case.missing and _names(case):
-        return missing(Fact.RESERVED)
+    unknown = _unknown(case, Fact.RESERVED)
+    if unknown is not None:
+        return unknown
 
     def fault(name: AltName) -> str | None:
         return reserved_because(name, case) if is_well_formed(name) else None
@@ -59,8 +66,9 @@ def _ordinary(name: AltName, case: Case) -> bool:
 
 
 def _not_foreign(case: Case) -> Outcome:
-    if Fact.CLAIMS in case.missing and _names(case):
-        return missing(Fact.CLAIMS)
+    unknown = _unknown(case, Fact.CLAIMS)
+    if unknown is not None:
+        return unknown
 
     def fault(name: AltName) -> str | None:
         owners = other_owners(name, case) if _ordinary(name, case) and not is_own(name, case) else ()

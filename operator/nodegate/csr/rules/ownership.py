@@ -1,7 +1,7 @@
 """Stage 0: is the request ours to judge? A fault here means: leave it alone, without a word."""
 
-from nodegate.csr.model import Case, Reason
-from nodegate.csr.rules.rule import Fault, Outcome, Rule, judged
+from nodegate.csr.model import Case, Fact, Reason
+from nodegate.csr.rules.rule import Fault, Outcome, Rule, judged, missing
 from nodegate.names import BOOTSTRAP_USER_PREFIX, MANAGED_SIGNERS, NODE_USER_PREFIX
 from nodegate.text import listed, visible
 
@@ -36,11 +36,11 @@ def _not_deleting(case: Case) -> Outcome:
 def _requester_managed(case: Case) -> Outcome:
     """A stranger's request under our signers belongs to somebody else's approver (postfinance issue 61)."""
     csr, group = case.csr, case.policy.bootstrap_group
-    enrolled_user = case.enrollment is not None and csr.username in case.enrollment.bootstrap.users
+    holds = csr.username.startswith((NODE_USER_PREFIX, BOOTSTRAP_USER_PREFIX)) or group in csr.groups
+    if not holds and csr.node_name is not None and Fact.ENROLLMENT in case.missing:
+        return missing(Fact.ENROLLMENT)
     return judged(
-        holds=csr.username.startswith((NODE_USER_PREFIX, BOOTSTRAP_USER_PREFIX))
-        or group in csr.groups
-        or enrolled_user,
+        holds=holds or (case.enrollment is not None and csr.username in case.enrollment.bootstrap.users),
         expected=f"a node, a bootstrap token, a member of {group} or a user that the enrollment lists",
         found=f"user {visible(csr.username)}",
     )
