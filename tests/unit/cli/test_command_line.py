@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,8 @@ def test_interruption_ends_with_130(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with subprocess.Popen([*PROGRAM, "explain", "-f", str(pipe)], stderr=subprocess.PIPE, env=environment()) as process:
         assert process.stderr is not None
-        writer = os.open(pipe, os.O_WRONLY)  # Returns once the plugin reads.
+        writer = os.open(pipe, os.O_WRONLY)  # Returns once the plugin opens it.
+        time.sleep(0.3)  # Long enough for it to be reading, so that nothing is left half open.
         process.send_signal(signal.SIGINT)
         complaint = process.stderr.read()
         os.close(writer)
