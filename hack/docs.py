@@ -2,7 +2,8 @@
 
 What enters are the rules, the reasons' remedies and the operator's flags; what leaves are the table of
 rules in README.md, the table of settings in docs/configuration.md, and two lines of every reason's
-section in docs/troubleshooting.md (which rule, and what to do).
+section in docs/troubleshooting.md (which rule, and what to do); and, as whole files, what `hack.metrics_docs`
+makes of the metrics and the alerts.
 
 Rules: only what stands between markers, or begins as a generated line does, is touched; everything else
 in those files is a person's. A document without its markers is an error, never left as it is.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hack.metrics_docs import metrics_page, prometheus_rule
 from nodegate.cli.remedies import REMEDIES
 from nodegate.csr.decide import APPROVALS, RULES
 from nodegate.csr.model import Kind, Reason
@@ -170,6 +172,12 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
 }
 """Every document with generated parts, and what rewrites it."""
 
+WHOLE: Mapping[str, Callable[[], str]] = {
+    "docs/metrics.md": metrics_page,
+    "manifests/components/monitoring/operator-crds/prometheus-rule.yaml": prometheus_rule,
+}
+"""Every file that is generated as a whole, and what makes it; one that is missing is stale."""
+
 
 def stale(root: Path = ROOT) -> Iterator[tuple[Path, str, str]]:
     """Yield each document that is not what the code makes of it: its path, its text, and what it should be.
@@ -184,6 +192,11 @@ def stale(root: Path = ROOT) -> Iterator[tuple[Path, str, str]]:
             after = rewrite(before)
         except Broken as error:
             raise Broken(f"{name}: {error}") from error
+        if after != before:
+            yield path, before, after
+    for name, make in WHOLE.items():
+        path = root / name
+        before, after = path.read_text(encoding="utf-8") if path.exists() else "", make()
         if after != before:
             yield path, before, after
 
@@ -204,6 +217,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             made = difflib.unified_diff(before.splitlines(), after.splitlines(), f"{name}", f"{name} (from the code)")
             print("\n".join(line.rstrip("\n") for line in made))
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(after, encoding="utf-8")
             print(f"wrote {name}")
     if check and found:

@@ -32,8 +32,14 @@ def tls_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def exchange(
-    credentials: Credentials, method: str, path: str, body: bytes | None = None, *, content_type: str = "application/json", timeout: float = 30
-) -> tuple[int, bytes]:  # fmt: skip
+    credentials: Credentials,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    content_type: str = "application/json",
+    timeout: float = 30,
+) -> tuple[int, bytes]:
     """Send one request and return the status and the body.
 
     Args:

@@ -23,7 +23,7 @@ from hack.cluster.kubeconfig import read_kubeconfig, write_kubeconfig
 from hack.cluster.nodes import HollowNode
 from hack.cluster.pki import issue, subject
 from hack.cluster.process import wait_until
-from hack.cluster.requests import CSRS, Signer, make_csr, node_credentials, outcomes
+from hack.cluster.requests import CSRS, outcomes, send
 
 _TOKEN_ALPHABET = string.ascii_lowercase + string.digits
 _FINAL = {"Denied", "Failed"}
@@ -146,9 +146,10 @@ class Cluster(ControlPlane):
         return write_kubeconfig(target, self.server, self.ca_file, credential, label)
 
     def hollow_node(self, name: str, bootstrap_kubeconfig: Path) -> HollowNode:
-        """Start a hollow node; it ends with the cluster at the latest."""
-        folder = self.state_dir / "nodes" / name
-        node = HollowNode(self.binaries["kubemark"], name, bootstrap_kubeconfig, folder, self.node)
+        """Start a hollow node on a new machine, whatever bears the name already; it ends with the cluster."""
+        nodes = self.state_dir / "nodes"
+        folder = nodes / name if not (nodes / name).exists() else nodes / f"{name}-{secrets.token_hex(4)}"
+        node = HollowNode(self.binaries["kubemark"], name, bootstrap_kubeconfig, folder)
         self._parts.append(node.component)
         return node
 
@@ -177,19 +178,13 @@ class Cluster(ControlPlane):
             kubeconfig: A node's.
             changes: Arguments of `make_csr`, for requests that are wrong on purpose.
         """
-        return self._request(kubeconfig, "client", changes)
+        return send(kubeconfig, "client", **changes)
 
     def request_serving(
         self, kubeconfig: Path, dns: Sequence[str] = (), ips: Sequence[str] = (), **changes: Any
     ) -> str:
         """Ask for a serving certificate as the node whose kubeconfig this is; return the request's name."""
-        return self._request(kubeconfig, "serving", {"dns": dns, "ips": ips, **changes})
-
-    def _request(self, kubeconfig: Path, signer: Signer, changes: dict[str, Any]) -> str:
-        node = node_credentials(kubeconfig)
-        manifest, _ = make_csr(**{"node_name": node.node_name, "signer": signer, **changes})
-        name: str = self.api("POST", CSRS, manifest, credentials=kubeconfig)["metadata"]["name"]
-        return name
+        return send(kubeconfig, "serving", dns=dns, ips=ips, **changes)
 
     def wait_csr(
         self, name: str, condition: Literal["Approved", "Denied", "Issued"] = "Approved", timeout: float = 30

@@ -5,10 +5,9 @@ in one folder, new or empty; ports are free ones, and the start is tried again w
 between; whatever was started ends with `stop`, with an exception, and with the calling process.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +16,13 @@ from typing import Self
 from hack.cluster import roles
 from hack.cluster.api import is_ok
 from hack.cluster.binaries import Binaries, find
-from hack.cluster.errors import ApiRefused, ClusterError, PartFailed
+from hack.cluster.errors import PartFailed
 from hack.cluster.etcd import ClientFiles, Etcd, make_etcd
 from hack.cluster.flags import apiserver_command, controller_manager_command
 from hack.cluster.kubeconfig import Credentials, read_kubeconfig, write_kubeconfig
 from hack.cluster.pki import Pki, make_pki
 from hack.cluster.process import Component, free_ports, wait_until
+from hack.cluster.state import State, new_state
 
 _ATTEMPTS = 5
 
@@ -104,7 +104,7 @@ class ControlPlane:
         self._given_dir = state_dir
         self._log = log or (lambda _: None)
         self._parts: list[Component] = []
-        self._started = False
+        self._state: State | None = None
 
     @property
     def parts(self) -> list[Component]:
@@ -135,29 +135,21 @@ class ControlPlane:
             NotBuildable: The programs are not to be had.
             ClusterError: The state folder is not empty.
         """
-        if self._started:
+        if self._state:
             return
         self.binaries = find(self._log)
-        self.state_dir = self._new_state()
-        self._started = True
+        self._state = new_state(self._given_dir, keep=self.options.keep)
+        self.state_dir = self._state.folder
         begun = time.monotonic()
         try:
-            self._start_somewhere()
+            self._start_somewhere(self._state)
             self._prepare()
         except BaseException:
             self.stop()
             raise
         self._log(f"ready after {time.monotonic() - begun:.1f} s: {self.server}")
 
-    def _new_state(self) -> Path:
-        if self._given_dir is None:
-            return Path(tempfile.mkdtemp(prefix="nodegate-cluster-"))
-        self._given_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if any(self._given_dir.iterdir()):
-            raise ClusterError(f"{self._given_dir}: expected an empty folder, found files; remove them or name another")
-        return self._given_dir.resolve()
-
-    def _start_somewhere(self) -> None:
+    def _start_somewhere(self, state: State) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._start_parts(self.binaries)
@@ -166,7 +158,7 @@ class ControlPlane:
                     raise
                 self._log("a chosen port was taken in between; trying others")
                 self._stop_parts()
-                self._clear_state()
+                state.clear()
             else:
                 return
 
@@ -180,20 +172,22 @@ class ControlPlane:
         admin = self.credentials
         self.apiserver = Component(
             "kube-apiserver",
-            apiserver_command(binaries["kube-apiserver"], pki, etcd, api_port, self.options.service_cidr, self.options.apiserver_flags),
+            apiserver_command(binaries["kube-apiserver"], pki, etcd, api_port, self.options),
             self.state_dir / "logs" / "kube-apiserver.log",
             ready=lambda: is_ok(admin, "/readyz"),
             ports=(api_port,),
             graceful=False,  # It waits for open watches after SIGTERM, for ever when its etcd is gone.
-        )  # fmt: skip
+        )
         manager = Credentials(f"https://127.0.0.1:{manager_port}", admin.ca_pem)
         self.controller_manager = Component(
             "kube-controller-manager",
-            controller_manager_command(binaries["kube-controller-manager"], self.state_dir, pki, manager_port, self.options),
+            controller_manager_command(
+                binaries["kube-controller-manager"], self.state_dir, pki, manager_port, self.options
+            ),
             self.state_dir / "logs" / "kube-controller-manager.log",
             ready=lambda: is_ok(manager, "/healthz"),
             ports=(manager_port,),
-        )  # fmt: skip
+        )
         self._run(self.etcd)
         self._run([self.apiserver])
         self._run([self.controller_manager])
@@ -225,24 +219,19 @@ class ControlPlane:
         )
 
     def _has_default_account(self) -> bool:
-        try:
+        with suppress(OSError):
             return is_ok(self.credentials, "/api/v1/namespaces/default/serviceaccounts/default")
-        except (OSError, ApiRefused):
-            return False
+        return False
 
     def stop(self) -> None:
         """End everything, the last started first, and remove the state unless `keep` was asked for."""
-        if not self._started:
+        if self._state is None:
             return
         self._stop_parts()
-        self._started = False
         if not self.options.keep:
-            shutil.rmtree(self.state_dir, ignore_errors=True)
+            self._state.remove()
+        self._state = None
 
     def _stop_parts(self) -> None:
         while self._parts:
             self._parts.pop().stop()
-
-    def _clear_state(self) -> None:
-        for entry in self.state_dir.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -5,7 +5,6 @@ authorizes nodes and RBAC and admits with NodeRestriction, as kubeadm sets it up
 faster than by default and approves nothing unless asked; a caller's own flags come last, so that they count.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +33,16 @@ _CONTROLLERS = (
 """Names of Kubernetes 1.37 (`kube-controller-manager --help`); what needs pods or disks is left out."""
 
 
-class SigningOptions(Protocol):
-    """The choices that concern the controller manager."""
+class FlagOptions(Protocol):
+    """The choices that end up in flags."""
+
+    @property
+    def service_cidr(self) -> str:
+        """The range of service addresses."""
+
+    @property
+    def apiserver_flags(self) -> tuple[str, ...]:
+        """The caller's own flags for the API server."""
 
     @property
     def kcm_approver(self) -> bool:
@@ -47,12 +54,10 @@ class SigningOptions(Protocol):
 
     @property
     def controller_manager_flags(self) -> tuple[str, ...]:
-        """The caller's own flags."""
+        """The caller's own flags for the controller manager."""
 
 
-def apiserver_command(
-    program: str, pki: Pki, etcd: Etcd, port: int, service_cidr: str, extra: Sequence[str]
-) -> list[str]:
+def apiserver_command(program: str, pki: Pki, etcd: Etcd, port: int, options: FlagOptions) -> list[str]:
     """Return the command line of kube-apiserver."""
     flags = {
         "advertise-address": "127.0.0.1",
@@ -69,18 +74,16 @@ def apiserver_command(
         "service-account-issuer": ISSUER,
         "service-account-key-file": pki.service_accounts.certificate,
         "service-account-signing-key-file": pki.service_accounts.key,
-        "service-cluster-ip-range": service_cidr,
+        "service-cluster-ip-range": options.service_cidr,
         "tls-cert-file": pki.api_server.certificate,
         "tls-private-key-file": pki.api_server.key,
     }
     if files := etcd.client_files:
         flags |= {"etcd-cafile": files.ca, "etcd-certfile": files.certificate, "etcd-keyfile": files.key}
-    return [program, *(f"--{name}={value}" for name, value in flags.items()), *extra]
+    return [program, *(f"--{name}={value}" for name, value in flags.items()), *options.apiserver_flags]
 
 
-def controller_manager_command(
-    program: str, state_dir: Path, pki: Pki, port: int, options: SigningOptions
-) -> list[str]:
+def controller_manager_command(program: str, state_dir: Path, pki: Pki, port: int, options: FlagOptions) -> list[str]:
     """Return the command line of kube-controller-manager."""
     controllers = [*_CONTROLLERS, *([APPROVING_CONTROLLER] if options.kcm_approver else [])]
     flags = {

@@ -5,16 +5,14 @@ Ready leaves. Rules: it starts at once, keeps its files in a folder of the clust
 it asks for no serving certificate and does not renew, so `requests` does that with its credentials.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from hack.cluster.errors import PartFailed
-from hack.cluster.process import Component, free_ports, wait_until
-
-_ATTEMPTS = 5
+from hack.cluster.api import call
+from hack.cluster.errors import ApiRefused
+from hack.cluster.kubeconfig import read_kubeconfig
+from hack.cluster.process import Component, free_ports
 
 
 class HollowNode:
@@ -27,14 +25,11 @@ class HollowNode:
         component: Its process, to pause, kill and restart.
     """
 
-    def __init__(
-        self, program: str, name: str, bootstrap_kubeconfig: Path, folder: Path, read_node: Callable[[str], dict[str, Any] | None]
-    ) -> None:  # fmt: skip
+    def __init__(self, program: str, name: str, bootstrap_kubeconfig: Path, folder: Path) -> None:
         self.name = name
         self.kubeconfig = folder / "kubeconfig"
         self.cert_dir = folder / "pki"
         self._folder = folder
-        self._read_node = read_node
         self._command = [
             program,
             "--morph=kubelet",
@@ -83,8 +78,13 @@ class HollowNode:
 
     def is_ready(self) -> bool:
         """Tell whether it has its certificate and its Node is Ready."""
-        node = self._read_node(self.name) if self.client_certificate else None
-        conditions = node["status"].get("conditions", ()) if node else ()
+        if not (self.client_certificate and self.kubeconfig.exists()):
+            return False
+        try:
+            node = call(read_kubeconfig(self.kubeconfig), "GET", f"/api/v1/nodes/{self.name}")
+        except ApiRefused:
+            return False  # Not registered yet.
+        conditions = node["status"].get("conditions", ())
         return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
     def wait_joined(self, timeout: float = 60) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,11 @@ _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hack-cluster-sp
 _PORTS = range(20000, 32000)
 """Below Linux' range for outgoing connections (32768 on), which would otherwise take a chosen port now and then."""
 
+_handed_out: set[int] = set()
+"""Ports are not given twice by one process: dozens of programs may be picking before the first one listens."""
+
 _POLL_S = 0.05
+_PAUSE_S = 10
 _TAIL_BYTES = 3000
 
 
@@ -36,8 +40,10 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
+            if port not in _handed_out:
+                probe.bind(("127.0.0.1", port))
+                _handed_out.add(port)
+                found.append(port)
     raise ClusterError(
         f"expected {count} free ports in {_PORTS.start}-{_PORTS.stop}, found {len(found)}; end something"
     )
@@ -95,6 +101,7 @@ class Component:
         self._environment = dict(environment or {})
         self._graceful = graceful
         self._process: subprocess.Popen[bytes] | None = None
+        self._spawning: Future[None] | None = None
         self._log_start = 0
 
     @property
@@ -119,12 +126,13 @@ class Component:
         if self.running:
             return
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._process = _SPAWNER.submit(self._spawn).result()
+        self._spawning = _SPAWNER.submit(self._spawn)
+        self._spawning.result()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> None:
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
-            return subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *self._command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **self._environment}, process_group=0,
@@ -166,18 +174,23 @@ class Component:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)  # A paused process takes no SIGTERM.
             with suppress(subprocess.TimeoutExpired):
-                self._wait(timeout)
+                self.wait(timeout)
         self.kill()
 
     def kill(self) -> None:
         """End it with SIGKILL, its whole process group, and wait until it is gone."""
+        if self._spawning is not None:
+            self._spawning.exception()  # Ctrl-C may have come while it was being started.
         if self._process is not None:
             self._signal(signal.SIGKILL)
-            self._wait(30)
+            self.wait(30)
 
     def pause(self) -> None:
-        """Stop it with SIGSTOP: its connections stay open and nothing answers."""
+        """Stop it with SIGSTOP and wait until it stands still: its connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self.running:
+            # The signal is delivered later than it is sent; until then the program goes on working.
+            wait_until(lambda: process_state(self.pid) != "running", _PAUSE_S, lambda: f"{self.name} is not paused")
 
     def resume(self) -> None:
         """Let a paused program go on."""
@@ -193,6 +206,11 @@ class Component:
         if self.running:
             os.killpg(self.pid, number)
 
-    def _wait(self, timeout: float) -> None:
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it has ended by itself.
+
+        Args:
+            timeout: In seconds, then `subprocess.TimeoutExpired`; None for ever.
+        """
         if self._process is not None:
             self._process.wait(timeout)

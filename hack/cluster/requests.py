@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from hack.cluster.api import call
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubeconfig import Credentials, read_kubeconfig
-from hack.cluster.pki import new_key, subject as make_subject
+from hack.cluster.pki import new_key
+from hack.cluster.pki import subject as make_subject
 
 Signer = Literal["client", "serving"]
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -125,6 +127,20 @@ def _usages(signer: Signer, key: Key) -> list[str]:
     # A kubelet asks for key encipherment only where the key can encipher.
     enciphering = ["key encipherment"] if isinstance(key, rsa.RSAPrivateKey) else []
     return ["digital signature", *enciphering, "client auth" if signer == "client" else "server auth"]
+
+
+def send(kubeconfig: Path, signer: Signer, **changes: Any) -> str:
+    """Create a request as the node whose kubeconfig this is; return the request's name.
+
+    Args:
+        kubeconfig: The node's.
+        signer: Which of the two kubelet signers.
+        changes: Arguments of `make_csr`, instead of what the node would ask for.
+    """
+    node = node_credentials(kubeconfig)
+    manifest, _ = make_csr(**{"node_name": node.node_name, "signer": signer, **changes})
+    name: str = call(node.credentials, "POST", CSRS, manifest)["metadata"]["name"]
+    return name
 
 
 def outcomes(csr: dict[str, Any]) -> set[str]:

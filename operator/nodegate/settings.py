@@ -94,7 +94,7 @@ def _listen(text: str) -> tuple[str, int]:
 
 def _networks(text: str) -> tuple[IPNetwork, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"networks such as 10.96.0.0/12,fd00:10::/108 ({error})") from error
 
@@ -105,16 +105,31 @@ def _group(text: str) -> str:
     raise ValueError("a group name without blanks around it")
 
 
+def _context(text: str) -> str:
+    if text:
+        return text
+    raise ValueError("the name of a context")
+
+
+def _namespace(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        return text
+    raise ValueError("a namespace's name (DNS-1123 label)")
+
+
 def _file(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise ValueError("a file that exists")
-    return path
+    try:
+        path = Path(text).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError):  # No right to look, a name too long, or nobody's home directory.
+        pass
+    raise ValueError("a file that exists")
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "kubeconfig": _file,
-    "context": str,
+    "context": _context,
     "bootstrap_group": _group,
     "never_deny": _flag,
     "service_cidr": _networks,
@@ -124,7 +139,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "workers": _number(1, 256),
     "relist_seconds": _number(5, 600),
     "leader_elect": _flag,
-    "lease_namespace": str,
+    "lease_namespace": _namespace,
 }
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from hack.cluster import Cluster, NotBuildable
 from hack.cluster.binaries import find
+from tests.integration.operator_fixtures import account, lab, own_lab, shared_lab, start
+
+__all__ = ["account", "lab", "own_lab", "shared_lab", "start"]
 
 _MISSING = pytest.StashKey[str]()
 

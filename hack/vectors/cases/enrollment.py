@@ -2,6 +2,7 @@
 
 from hack.vectors import manifests as m
 from hack.vectors.keys import public_sha256
+from hack.vectors.names import dns, ip
 from hack.vectors.request import Request
 from hack.vectors.vector import bootstrap, renewal, serving
 
@@ -19,6 +20,12 @@ VECTORS = (
         "NotEnrolled/windows-machine-config-substring",
         "An enrolled name is a part of the asked one: names are compared whole (windows-machine-config-operator).",
         request=Request(common_name="system:node:node-a1"),
+    ),
+    bootstrap(
+        "NotEnrolled/group-member",
+        "Not a token but another member of the bootstrap group asks for a name that nobody enrolled.",
+        enrollment=None,
+        spec={"username": "jane"},
     ),
     bootstrap(
         "NotEnrolled/shorter-name",
@@ -238,5 +245,53 @@ VECTORS = (
         "A fault of the infrastructure never denies: a revocation that is stale may have been taken back.",
         missing=["enrollment"],
         enrollment={"state": "Revoked"},
+    ),
+    serving(
+        "FactsUnavailable/api-server-address-denies-nothing",
+        "The enrollment that could not be read may be the one that lists the API server's address.",
+        missing=["enrollment", "claims"],
+        enrollment=None,
+        request=Request(key="p256-b", alt_names=(dns("node-a"), ip("10.0.0.1"))),
+    ),
+    serving(
+        "FactsUnavailable/foreign-address-denies-nothing",
+        "The enrollment that could not be read may list the address too, and that is a conflict, not foreign.",
+        missing=["enrollment"],
+        enrollment=None,
+        others=(m.enrollment("node-b", {"addresses": ["10.0.0.5"]}),),
+    ),
+    serving(
+        "FactsUnavailable/postfinance-61-while-starting",
+        "While enrollments cannot be read nobody knows whether a stranger is listed: the request of another operator"
+        " must not be denied for that (postfinance issue 61).",
+        missing=["enrollment", "claims"],
+        enrollment=None,
+        spec={"username": "system:serviceaccount:cockroach:operator", "groups": ["system:serviceaccounts"]},
+    ),
+    bootstrap(
+        "FactsUnavailable/strangers-usages-while-starting",
+        "The same for a stranger's client request with usages of its own.",
+        missing=["enrollment", "claims"],
+        enrollment=None,
+        spec={"username": "jane", "groups": ["system:authenticated"], "usages": ["client auth"]},
+    ),
+    bootstrap(
+        "FactsUnavailable/listed-user-while-starting",
+        "A user that the enrollment lists is not ignored while the enrollment cannot be read.",
+        missing=["enrollment", "claims"],
+        bootstrap={"tokenID": None, "users": ["kubelet-bootstrap"]},
+        spec={"username": "kubelet-bootstrap", "groups": ["system:authenticated"]},
+    ),
+    serving(
+        "FactsUnavailable/stale-claims-make-nothing-foreign",
+        "Another enrollment that is stale may have given the address up.",
+        missing=["claims"],
+        request=Request(key="p256-b", alt_names=(dns("node-a"), ip("10.0.0.5"), ip("10.0.0.6"))),
+    ),
+    bootstrap(
+        "FactsUnavailable/stale-claims-make-no-conflict",
+        "A conflict with an enrollment that is stale is not told.",
+        missing=["claims"],
+        others=(m.enrollment("node-b", {"addresses": ["10.0.0.5"]}),),
     ),
 )

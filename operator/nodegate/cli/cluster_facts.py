@@ -82,8 +82,30 @@ _SOURCES = (
 )
 
 
+class Read(NamedTuple):
+    """The objects that are facts, as the API server has them."""
+
+    manifests: list[Manifest]
+    missing: frozenset[Fact]
+    """Facts that could not be had."""
+
+    notes: tuple[str, ...]
+    """A warning for each of them."""
+
+
 def read_facts(connection: Connection) -> tuple[Facts, tuple[str, ...]]:
     """Return the facts, and a warning for each that could not be had.
+
+    Raises:
+        ApiError: The API server cannot be reached, or refuses the credentials.
+    """
+    read = read_objects(connection)
+    facts = gather(read.manifests, live=True, missing=read.missing)
+    return facts, (*read.notes, *facts.faults)
+
+
+def read_objects(connection: Connection) -> Read:
+    """Return the objects that are facts.
 
     Raises:
         ApiError: The API server cannot be reached, or refuses the credentials.
@@ -101,8 +123,7 @@ def read_facts(connection: Connection) -> tuple[Facts, tuple[str, ...]]:
             if Fact.ENROLLMENT in source.facts:
                 missing |= source.facts
                 notes.append(_NO_KIND)
-    facts = gather(manifests, live=True, missing=missing)
-    return facts, (*notes, *facts.faults)
+    return Read(manifests, frozenset(missing), tuple(notes))
 
 
 def _read(connection: Connection, source: _Source) -> list[Manifest]:

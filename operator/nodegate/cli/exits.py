@@ -14,6 +14,9 @@ class Exit(enum.IntEnum):
     """What the plugin's exit status says."""
 
     OK = 0
+    FINDING = 1
+    """What was looked at is not as it should be."""
+
     USAGE = 2
     """The arguments or a file cannot be used; nothing was judged."""
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
+from nodegate.cli.places import Place
 from nodegate.csr.model import Case, Fact, NodeFacts, Policy
 from nodegate.csr.parse import (
     parse_csr,
@@ -54,6 +55,8 @@ class Manifest(NamedTuple):
 
     body: Mapping[str, Any]
     origin: str
+    place: Place | None = None
+    """Where it stands in a file; None when it comes from the API server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

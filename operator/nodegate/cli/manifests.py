@@ -4,17 +4,20 @@ Rules: YAML or JSON, many documents a file, a ``List`` taken apart, ``-`` for st
 file, the document and the line; nothing is guessed and no directory is walked.
 """
 
+import gc
 import itertools
 import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from nodegate.cli.facts import Manifest
+from nodegate.cli.places import Place, Source, Unreadable
 from nodegate.cli.yaml_loader import Loader
 from nodegate.errors import Malformed
 from nodegate.text import visible
@@ -24,6 +27,18 @@ STDIN = "-"
 
 _LIST = "List"
 _SPACE = re.compile(r"\s*")
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector still: thousands of objects that all stay are walked in vain, half of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_files(names: Iterable[str]) -> dict[str, tuple[Manifest, ...]]:
@@ -36,8 +51,18 @@ def read_files(names: Iterable[str]) -> dict[str, tuple[Manifest, ...]]:
     for name in names:
         if name in read:
             raise Malformed(f"{_shown(name)}: expected each file once, found it twice; name it once")
-        read[name] = tuple(read_text(_text(name), _shown(name)))
+        read[name] = tuple(read_file(name))
     return read
+
+
+def read_file(name: str) -> Iterator[Manifest]:
+    """Yield the objects of one file; those before a fault come before it is raised.
+
+    Raises:
+        Unreadable: It holds something that is no object.
+        Malformed: It cannot be read at all.
+    """
+    yield from read_text(_text(name), _shown(name))
 
 
 def _shown(name: str) -> str:
@@ -56,7 +81,7 @@ def _text(name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Malformed(f"{_shown(name)}, line {line}: expected UTF-8 text, found other bytes") from error
+        raise Unreadable(f"{_shown(name)}, line {line}", line, "expected UTF-8 text, found other bytes") from error
 
 
 def read_text(text: str, name: str) -> Iterator[Manifest]:
@@ -67,13 +92,13 @@ def read_text(text: str, name: str) -> Iterator[Manifest]:
         name: What messages call the file.
 
     Raises:
-        Malformed: It is neither YAML nor JSON, or holds something that is no object.
+        Unreadable: It is neither YAML nor JSON, or holds something that is no object.
     """
     try:
         documents = _json_documents(text, name) if text.lstrip().startswith(("{", "[")) else None
         yield from documents if documents is not None else _yaml_documents(text, name)
     except RecursionError as error:
-        raise Malformed(f"{name}: expected objects, found values nested too deeply") from error
+        raise Unreadable(name, 1, "expected objects, found values nested too deeply") from error
 
 
 def _json_documents(text: str, name: str) -> list[Manifest] | None:
@@ -84,14 +109,15 @@ def _json_documents(text: str, name: str) -> list[Manifest] | None:
     for number in itertools.count(1):
         if start >= len(text):
             break
-        where = f"{name}, document {number}, line {text.count(chr(10), 0, start) + 1}"
+        line = text.count("\n", 0, start) + 1
+        where = f"{name}, document {number}, line {line}"
         try:
             body, end = decoder.raw_decode(text, start)
         except _Twice as error:
-            raise Malformed(f"{where}: {error}") from error
+            raise Unreadable(where, line, str(error)) from error
         except ValueError:
             return None
-        found.extend(_taken_apart(body, where, ()))
+        found.extend(_taken_apart(body, where, Place(name, Source(text[start:end], line))))
         start = _skip_space(text, end)
     return found
 
@@ -123,16 +149,15 @@ def _yaml_documents(text: str, name: str) -> Iterator[Manifest]:
             where = f"{name}, document {number}, line {node.start_mark.line + 1}"
             body = loader.construct_document(node)
             if body is not None:
-                yield from _taken_apart(body, where, _item_lines(node))
+                yield from _taken_apart(body, where, Place(name, Source(node)), _item_lines(node))
     except yaml.YAMLError as error:
-        raise Malformed(f"{name}, {_place(error, number + 1)}: expected YAML or JSON, {_problem(error)}") from error
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}, line {mark.line + 1}" if mark is not None else f"{name}, document {number + 1}"
+        line = mark.line + 1 if mark is not None else 1
+        raise Unreadable(where, line, f"expected YAML or JSON, {_problem(error)}") from error
     except ValueError as error:  # Such as a control character, which YAML has no place for, or 0x without digits.
-        raise Malformed(f"{name}, document {number}: expected YAML or JSON, found {visible(str(error))}") from error
-
-
-def _place(error: yaml.YAMLError, number: int) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f"line {mark.line + 1}" if mark is not None else f"document {number}"
+        what = f"expected YAML or JSON, found {visible(str(error))}"
+        raise Unreadable(f"{name}, document {number}", 1, what) from error
 
 
 def _problem(error: yaml.YAMLError) -> str:
@@ -149,23 +174,24 @@ def _item_lines(node: yaml.Node) -> tuple[int, ...]:
     return ()
 
 
-def _taken_apart(body: Any, where: str, lines: tuple[int, ...]) -> Iterator[Manifest]:
-    """Yield the object itself, or the items of a List."""
+def _taken_apart(body: Any, where: str, at: Place, lines: tuple[int, ...] = ()) -> Iterator[Manifest]:
+    """Yield the object itself, or the items of a List; `lines` are those at which its items begin."""
     if not isinstance(body, Mapping):
-        raise Malformed(f"{where}: expected a Kubernetes object, found {_what(body)}")
+        raise Unreadable(where, at.line_of(), f"expected a Kubernetes object, found {_what(body)}")
     kind, items = body.get("kind"), body.get("items")
     if not (isinstance(kind, str) and kind.endswith(_LIST)):
-        yield Manifest(body, where)
+        yield Manifest(body, where, at)
         return
     if not isinstance(items or [], list):
-        raise Malformed(f"{where}: expected a list under items of {visible(kind)}, found {_what(items)}")
+        what = f"expected a list under items of {visible(kind)}, found {_what(items)}"
+        raise Unreadable(where, at.line_of(("items",)), what)
     for index, item in enumerate(items or []):
         place = f"{where}, item {index + 1}" + (f" (line {lines[index]})" if index < len(lines) else "")
         if isinstance(item, Mapping):
             # Items of the API server's own lists carry neither kind nor apiVersion.
             defaults = {} if kind == _LIST else {"kind": kind[: -len(_LIST)], "apiVersion": body.get("apiVersion")}
             item = {**defaults, **item}  # noqa: PLW2901 - the item, completed
-        yield from _taken_apart(item, place, ())
+        yield from _taken_apart(item, place, Place(at.file, at.source, (*at.inside, "items", index)))
 
 
 def _what(value: Any) -> str:

@@ -40,18 +40,23 @@ APPROVALS = {
 }
 """The reason of an approval, by what the request is for."""
 
+_REST = RULES[len(ownership.RULES) :]
 _NOT_OURS = skipped("the request is not nodegate's to judge")
+_NOBODYS = skipped("whose request it is cannot be told yet")
 
 
 def judge(case: Case) -> Judgement:
     """Judge one request by every rule."""
     case = _without_missing(case)
     owned = [(rule, rule.judge(case)) for rule in ownership.RULES]
-    rest = RULES[len(ownership.RULES) :]
-    if any(outcome.result is Result.FAIL for _, outcome in owned):
-        outcomes = [*owned, *((rule, _NOT_OURS) for rule in rest)]
+    results = {outcome.result for _, outcome in owned}
+    if Result.FAIL in results:
+        rest = [(rule, _NOT_OURS) for rule in _REST]
+    elif Result.SKIPPED in results:
+        rest = [(rule, rule.judge(case) if rule.reason is Reason.FACTS_UNAVAILABLE else _NOBODYS) for rule in _REST]
     else:
-        outcomes = [*owned, *((rule, rule.judge(case)) for rule in rest)]
+        rest = [(rule, rule.judge(case)) for rule in _REST]
+    outcomes = [*owned, *rest]
     return Judgement(
         csr=case.csr,
         enrollment=case.enrollment,

@@ -6,6 +6,7 @@ are, and patched when it says something else. Last decisions are collected and w
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -16,13 +17,14 @@ from nodegate.enrollment.decide import Surroundings, decide
 from nodegate.enrollment.model import Claims, Decided, Enrollment, Join, NodeName, NodeRef, Outlook
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.enrollment.render import join_patch, status_patch
-from nodegate.errors import ApiError, Conflict, NotFound
+from nodegate.errors import ApiError, Conflict, Malformed, NotFound, Unavailable
 from nodegate.identity import Reserved
 from nodegate.kube.client import ApiClient
 from nodegate.kube.work import WorkQueue
 from nodegate.metrics import Metrics
 from nodegate.names import API_VERSION
 from nodegate.outbox import Outbox
+from nodegate.text import visible
 
 COLLECT_S: Final = 1.0
 """Seconds for which decisions about one enrollment are collected before its status is written."""
@@ -32,6 +34,12 @@ YIELD_S: Final = 10.0
 
 STALE_RETRY_S: Final = 5.0
 """Seconds after which an enrollment is looked at again whose surroundings were not known."""
+
+RETRY_S: Final = 1.0
+"""Least seconds after which a status is written again to which the API server did not answer."""
+
+BY_PERSON_RETRY_S: Final = 30.0
+"""Seconds after which a status is written again that was refused: a person has to act first."""
 
 ROUNDS: Final = 5
 """Times that a status is written again at once because the object changed."""
@@ -64,7 +72,11 @@ class Neighbourhood(Protocol):
 
 
 class EnrollmentFlow:
-    """Keeps statuses right and records joins; made once."""
+    """Keeps statuses right and records joins; made once.
+
+    Attributes:
+        problem: Why statuses cannot be written, or None; an enrollment without one authorises nothing.
+    """
 
     def __init__(
         self, client: ApiClient, around: Neighbourhood, queue: WorkQueue, outbox: Outbox, metrics: Metrics
@@ -76,6 +88,8 @@ class EnrollmentFlow:
         self._metrics = metrics
         self._decided: dict[str, Decided] = {}
         self._waiting_since: dict[str, float] = {}
+        self._postponed: set[str] = set()
+        self.problem: str | None = None
 
     async def read(self, name: NodeName) -> Enrollment | None:
         """Read an enrollment from the API server; None when there is none.
@@ -98,7 +112,8 @@ class EnrollmentFlow:
             raise Conflict(404, "Gone", "the enrollment was deleted; judge again") from error
         if not enrollment.holds_key(join.public_key_sha256):
             self._metrics.joins.inc()
-            note = f"Key {join.public_key_sha256} recorded for {join.csr_name}, asked for by {join.requester}."
+            name, requester = visible(join.csr_name), visible(join.requester)
+            note = f"Key {join.public_key_sha256} recorded for {name}, asked for by {requester}."
             self._outbox.add(_regarding(enrollment), "Normal", "JoinRecorded", "Approve", note)
 
     def note(self, name: NodeName, decided: Decided) -> None:
@@ -111,23 +126,45 @@ class EnrollmentFlow:
         try:
             await self.reconcile(enrollment)
         except ApiError as error:
-            _log.debug("%s: %s", enrollment.name, error)
-            self._queue.failed(enrollment.name)
+            self._postpone(enrollment.name, error)
+        except Malformed as error:  # It has changed meanwhile to what cannot be read; the stores leave it out.
+            _log.warning("NodeEnrollment %s cannot be read, nothing is approved by it: %s", enrollment.name, error)
+        else:
+            self._caught_up(enrollment.name)
 
     async def handle(self, name: str) -> None:
-        """Bring the status of one enrollment up to date, by name.
-
-        Raises:
-            ApiError: It could not be written; the queue tries again.
-        """
+        """Bring the status of one enrollment up to date, by name; a failure is tried again later."""
         await asyncio.sleep(0)  # Thousands may be waiting with nothing to write: decisions go between them.
         if self._yields(name):
             return
         enrollment = self._around.enrollment(name)
         if enrollment is None:
             self._decided.pop(name, None)
+            self._caught_up(name)
+        else:
+            await self.observe(enrollment)
+
+    def _postpone(self, name: str, error: ApiError) -> None:
+        """Note that a status could not be written; for thousands of enrollments that is said once."""
+        if isinstance(error, Conflict):  # Somebody else writes all the time: no trouble, only later.
+            self._queue.add_after(name, COLLECT_S)
             return
-        await self.reconcile(enrollment)
+        if not self._postponed:
+            self.problem = str(error)
+            _log.warning("cannot write the status of enrollments; trying again: %s", error)
+        self._postponed.add(name)
+        pause = BY_PERSON_RETRY_S
+        if isinstance(error, Unavailable):  # The more wait, the slower: about fifty attempts a second in all.
+            pause = min(pause, RETRY_S * (1 + len(self._postponed) / 50))
+        self._queue.add_after(name, pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
+
+    def _caught_up(self, name: str) -> None:
+        """Note that nothing waits to be written for an enrollment."""
+        if name in self._postponed:
+            self._postponed.discard(name)
+            if not self._postponed:
+                self.problem = None
+                _log.info("statuses of enrollments can be written again")
 
     def _yields(self, name: str) -> bool:
         """Put bookkeeping off while requests wait: it would take the API server's time from them."""

@@ -1,0 +1,125 @@
+"""The index of claims, and what an enrollment says of itself."""
+
+from ipaddress import ip_address
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from nodegate.enrollment.model import Bootstrap, ClaimIndex, Condition, Enrollment, NodeName, State, Status
+from tests.builders import NODE, make_enrollment
+
+_NAMES = ["node-a", "node-b", "node-c"]
+_ADDRESSES = ["10.0.0.1", "10.0.0.2", "fd00::1"]
+_DNS = ["node-a", "x.corp", "y.corp"]
+
+
+def test_claims_are_addresses_listed_names_and_the_own_name() -> None:
+    """Each is found under its owner, and nothing else is."""
+    index = ClaimIndex([make_enrollment(dns_names=frozenset({"x.corp"}))])
+
+    assert index.address_owners(ip_address("10.0.0.5")) == {NODE}
+    assert index.name_owners("node-a") == index.name_owners("x.corp") == {NODE}
+    assert index.address_owners(ip_address("10.0.0.6")) == index.name_owners("y.corp") == frozenset()
+
+
+def test_a_revoked_enrollment_claims_nothing() -> None:
+    """Revoked frees what it listed, and taking it back claims it again."""
+    index = ClaimIndex([make_enrollment()])
+
+    index.put(NODE, make_enrollment(state=State.REVOKED))
+    assert index.address_owners(ip_address("10.0.0.5")) == frozenset()
+    index.put(NODE, make_enrollment(state=State.SUSPENDED))
+    assert index.address_owners(ip_address("10.0.0.5")) == {NODE}
+
+
+def test_put_tells_who_has_to_be_judged_again() -> None:
+    """The others that shared a claim before, or share one now."""
+    index = ClaimIndex()
+    other = make_enrollment(name=NodeName("node-b"), addresses=("10.0.0.5",))
+
+    assert index.put(NODE, make_enrollment()) == frozenset()
+    assert index.put(other.name, other) == {NODE}
+    assert index.put(NODE, make_enrollment()) == {"node-b"}
+    assert index.put(NODE, None) == {"node-b"}
+    assert index.put(NODE, None) == frozenset()
+
+
+def test_the_expected_token_is_the_pinned_or_the_minted_one() -> None:
+    """A minted id counts only while minting is asked for."""
+    minted = Status(token_id="mmmmmm")  # noqa: S106 - an id is no secret
+
+    assert make_enrollment(status=minted).expected_token_id is None
+    assert make_enrollment(status=minted, bootstrap=Bootstrap(issue_token=True)).expected_token_id == minted.token_id
+    pinned = Bootstrap(token_id="abcdef")  # noqa: S106 - an id is no secret
+    assert make_enrollment(status=minted, bootstrap=pinned).expected_token_id == pinned.token_id
+
+
+def test_conditions_are_found_by_type() -> None:
+    """The recorded condition of a type, or None."""
+    ready = Condition(type="Ready", status="True", reason="Joined", message="")
+    enrollment = make_enrollment(status=Status(conditions=(ready,)))
+
+    assert enrollment.condition("Ready") is ready
+    assert enrollment.condition("Stalled") is None
+
+
+def _enrollments() -> st.SearchStrategy[Enrollment]:
+    return st.builds(
+        lambda name, state, addresses, names: make_enrollment(
+            name=NodeName(name), state=state, addresses=tuple(addresses), dns_names=frozenset(names)
+        ),
+        st.sampled_from(_NAMES),
+        st.sampled_from(State),
+        st.sets(st.sampled_from(_ADDRESSES)),
+        st.sets(st.sampled_from(_DNS)),
+    )
+
+
+class ClaimMachine(RuleBasedStateMachine):
+    """Enrollments come, change and go; the index is always the one built afresh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index = ClaimIndex()
+        self.kept: dict[NodeName, Enrollment] = {}
+
+    @rule(enrollment=_enrollments())
+    def put(self, enrollment: Enrollment) -> None:
+        """One enrollment is applied."""
+        before = self._sharing(enrollment.name)
+        self.kept[enrollment.name] = enrollment
+
+        assert self.index.put(enrollment.name, enrollment) == before | self._sharing(enrollment.name)
+
+    @rule(name=st.sampled_from(_NAMES))
+    def delete(self, name: str) -> None:
+        """One enrollment is deleted."""
+        before = self._sharing(NodeName(name))
+        self.kept.pop(NodeName(name), None)
+
+        assert self.index.put(NodeName(name), None) == before
+
+    def _claims(self, enrollment: Enrollment | None) -> frozenset[Any]:
+        revoked = enrollment is None or enrollment.state is State.REVOKED
+        return frozenset() if revoked or enrollment is None else enrollment.addresses | enrollment.names
+
+    def _sharing(self, name: NodeName) -> frozenset[NodeName]:
+        own = self._claims(self.kept.get(name))
+        return frozenset(n for n, e in self.kept.items() if n != name and own & self._claims(e))
+
+    @invariant()
+    def is_as_if_built_afresh(self) -> None:
+        """Every question has the answer of an index built from what is there now."""
+        fresh = ClaimIndex(self.kept.values())
+        for address in map(ip_address, _ADDRESSES):
+            assert self.index.address_owners(address) == fresh.address_owners(address)
+        for name in (*_NAMES, *_DNS):
+            assert self.index.name_owners(name) == fresh.name_owners(name)
+        plain = {n for n, e in self.kept.items() if ip_address("10.0.0.1") in self._claims(e)}
+        assert self.index.address_owners(ip_address("10.0.0.1")) == plain
+
+
+ClaimMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestClaimIndex = ClaimMachine.TestCase
