@@ -8,9 +8,10 @@ looked at again go out through the two queues.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Final
 
 from nodegate.clock import now
+from nodegate.csr.apply import TRIMMED
 from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Policy
 from nodegate.csr.parse import parse_endpoint_slice, parse_node, parse_service, parse_service_cidr
 from nodegate.enrollment.model import ClaimIndex, Enrollment, IPAddress, NodeName, NodeRef, Phase
@@ -25,6 +26,12 @@ from nodegate.settings import Settings
 
 CSR_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 ENROLLMENT_PATH = f"/apis/{API_VERSION}/nodeenrollments"
+
+REQUEST_KEPT: Final = 24_000
+"""Characters kept of ``spec.request``: base64 of more than the 16 KiB that the encoding rule accepts."""
+
+BULKY: Final = 2_000
+"""Characters of labels, annotations or owners that are kept in memory; kubelets set none."""
 
 Body = Mapping[str, Any]
 _DECIDED: Body = {}
@@ -243,9 +250,18 @@ class LiveFacts:
 
 
 def _undecided(body: Body) -> Body:
-    """Return the object while it needs a decision, else only that it exists."""
-    status = body.get("status") or {}
-    if status.get("conditions") or status.get("certificate") or body["metadata"].get("deletionTimestamp"):
+    """Return what decisions need of an object that needs one, else only that it exists.
+
+    Requesters choose a request's size, and a held one is kept for a day: what is longer than a rule could
+    accept is cut, and bulky metadata is left out and marked, to be read again before anything is written.
+    """
+    metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
+    if status.get("conditions") or status.get("certificate") or metadata.get("deletionTimestamp"):
         return _DECIDED
-    body["metadata"].pop("managedFields", None)
-    return body
+    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
+    bulky = {key for key in ("labels", "annotations", "ownerReferences") if len(str(kept.get(key, ""))) > BULKY}
+    return {
+        "metadata": {key: value for key, value in kept.items() if key not in bulky},
+        "spec": {**spec, "request": spec.get("request", "")[:REQUEST_KEPT]},
+        **({TRIMMED: True} if bulky else {}),
+    }

@@ -66,6 +66,7 @@ class Operator:
     """Both planes, their stores and the endpoints; made inside the running loop."""
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        lease_namespace = _lease_namespace(settings, credentials)  # A mistake is told before anything is opened.
         self._settings = settings
         self._metrics = Metrics(CollectorRegistry())
         self._client = ApiClient(credentials, self._metrics)
@@ -76,7 +77,7 @@ class Operator:
         self._reports = Reports(self._metrics, self._outbox, self._enrollments.note)
         self._flow = RequestFlow(self._client, self._facts, self._enrollments, self._reports, self._requests)
         self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals)
-        self._elector = _elector(settings, credentials, self._client) if settings.leader_elect else None
+        self._elector = _elector(self._client, lease_namespace) if lease_namespace else None
         self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)
         self._metrics.registry.register(StateCollector(self._snapshot))
         self._stopping = asyncio.Event()
@@ -89,13 +90,8 @@ class Operator:
         await self._server.start(*self._settings.listen)
         _log.info("listening on port %d, talking to %s", self._server.port, self._client.server)
         stop = self._start("stop", self._stopping.wait())
-        if self._elector is not None and not await self._first(stop, self._elector.acquire()):
-            return 0
-        for informer in self._facts.informers:
-            self._start("informer", informer.run())
-        if not await self._first(stop, self._synced()):
-            return 0
-        self._act()
+        if await self._lead() and await self._follow():
+            self._act()
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return await self._end(done - {stop})
 
@@ -105,8 +101,6 @@ class Operator:
         self._work("statuses", self._statuses, self._enrollments.handle, STATUS_WORKERS)
         self._start("events", self._outbox.run())
         self._start("lifecycle", self._lifecycle.run())
-        if self._elector is not None:
-            self._start("lease", self._elector.hold())
         self._facts.wake_all()
         _tune_collector()
         _log.info("ready: %d enrollments, %d undecided requests", *self._sizes())
@@ -125,11 +119,26 @@ class Operator:
         self._tasks.add(task)
         return task
 
-    async def _first(self, stop: "asyncio.Task[Any]", work: Coroutine[Any, Any, Any]) -> bool:
-        """Wait for `work`; return False when it is time to stop before that."""
+    async def _lead(self) -> bool:
+        """Take the Lease and go on renewing it; return False when it is time to stop before that."""
+        if self._elector is None:
+            return True
+        if not await self._first(self._elector.acquire()):
+            return False
+        self._start("lease", self._elector.hold())
+        return True
+
+    async def _follow(self) -> bool:
+        """Fill the stores; return False when it is time to stop before that."""
+        for informer in self._facts.informers:
+            self._start("informer", informer.run())
+        return await self._first(self._synced())
+
+    async def _first(self, work: Coroutine[Any, Any, Any]) -> bool:
+        """Wait for `work`; return False when the stop, or a part's end, comes before that."""
         task = asyncio.create_task(work)
-        await asyncio.wait({stop, task}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.done():
+        done, _ = await asyncio.wait({*self._tasks, task}, return_when=asyncio.FIRST_COMPLETED)
+        if done != {task}:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             return False
@@ -194,10 +203,15 @@ class Operator:
         )
 
 
-def _elector(settings: Settings, credentials: Credentials, client: ApiClient) -> LeaseElector:
+def _lease_namespace(settings: Settings, credentials: Credentials) -> str | None:
+    """Return where the Lease lives; None without leader election."""
     namespace = settings.lease_namespace or credentials.namespace
-    if namespace is None:
+    if settings.leader_elect and namespace is None:
         raise SettingsInvalid(("--leader-elect: expected --lease-namespace outside a pod, found none",))
+    return namespace if settings.leader_elect else None
+
+
+def _elector(client: ApiClient, namespace: str) -> LeaseElector:
     return LeaseElector(client, namespace, LEASE_NAME, f"{platform.node()}_{secrets.token_hex(4)}")
 
 

@@ -1,4 +1,4 @@
-"""Flags go in, an API server that answers GETs comes out: the kubernetes package behind five lines.
+"""Flags go in, an API server that answers comes out: the kubernetes package behind a few lines.
 
 Rules: kubeconfigs are read by the kubernetes package (exec plugins, every kind of credentials), never
 by hand; bodies are plain JSON, never its models. No redirect is followed and nothing is written. Every
@@ -29,7 +29,11 @@ PAGE = 500
 """Objects a page of a list, as kubectl asks for them."""
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 410: Expired}
-_OK, _UNAUTHORIZED = 200, 401
+_OK, _CREATED, _UNAUTHORIZED = 200, 201, 401
+_GRACE_S = 10
+"""Seconds that a watch may be silent beyond its end before it counts as broken."""
+
+_CHUNK = 65536
 
 
 class Connection:
@@ -52,29 +56,92 @@ class Connection:
         Raises:
             ApiError: It was refused, or there was no usable answer.
         """
+        return self._answer(self._send("GET", path, query), f"GET {path}")
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return the answer to a review, which is posted and kept nowhere.
+
+        Raises:
+            ApiError: As `get` says.
+        """
+        return self._answer(self._send("POST", path, {}, body), f"POST {path}")
+
+    def clock(self) -> tuple[Any, str]:
+        """Return what the API server says of its version, and the Date that it stamped on the answer.
+
+        Raises:
+            ApiError: As `get` says.
+        """
+        response = self._send("GET", "/version", {})
+        return self._answer(response, "GET /version"), str(response.headers.get("Date") or "")
+
+    def events(self, path: str, version: str, *, lasts_s: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the events of a watch until it ends by itself.
+
+        Args:
+            path: The path of the list that is watched.
+            version: The resourceVersion to begin after.
+            lasts_s: Seconds after which the API server is to end it.
+
+        Raises:
+            ApiError: It was refused, or broke off.
+        """
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": lasts_s,
+            "allowWatchBookmarks": "true",
+        }
+        response = self._send("GET", path, query, timeout_s=lasts_s + _GRACE_S)
+        if response.status != _OK:
+            self._answer(response, f"GET {path}")
+        try:
+            yield from map(json.loads, _lines(response.response))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise Unavailable(0, "Broken", f"the watch of {path} broke off: {_reason(error)}") from error
+        finally:
+            response.response.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Send a request and return the answer, whose body is not read yet."""
+        accepted = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
         method, url, headers, *_ = self._client.param_serialize(
-            "GET",
+            method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
+            header_params=accepted,
             auth_settings=["BearerToken"],
         )
         every = urllib3.HTTPHeaderDict(headers)
         every.extend(self._headers)
-        response = self._send(method, url, every)
-        return _decoded(response.status, response.read(), path)
-
-    def _send(self, method: str, url: str, headers: urllib3.HTTPHeaderDict) -> Any:
         try:
             with warnings.catch_warnings():
                 # Whoever asks for no verification knows it; kubectl does not nag either.
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-                response = self._client.call_api(method, url, headers, _request_timeout=self._timeout_s or None)
-                response.read()  # type: ignore[no-untyped-call] # the package has no types here
+                timeout = (timeout_s or self._timeout_s) or None
+                return self._client.call_api(method, url, every, body, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-            message = f"no answer from {self.host}: {_reason(error)}; check the address and the network"
-            raise Unavailable(0, "Unreachable", message) from error
-        return response
+            raise self._unreachable(error) from error
+
+    def _answer(self, response: Any, request: str) -> Any:
+        """Return the JSON of an answer."""
+        try:
+            data = response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from error
+        return _decoded(response.status, data, request)
+
+    def _unreachable(self, error: Exception) -> Unavailable:
+        message = f"no answer from {self.host}: {_reason(error)}; check the address and the network"
+        return Unavailable(0, "Unreachable", message)
 
     def objects(self, path: str, kind: str, api_version: str, **query: str | int) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list, page by page, each with its kind, which lists leave out.
@@ -102,17 +169,25 @@ class Connection:
         return {"apiVersion": api_version, "kind": kind, **self.get(f"{path}/{quote(name, safe='')}")}
 
 
-def _decoded(status: int, data: bytes, path: str) -> Any:
+def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    """Yield the lines of a streamed answer as they come."""
+    rest = b""
+    for chunk in response.stream(_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+
+
+def _decoded(status: int, data: bytes, request: str) -> Any:
     try:
         body = json.loads(data)
     except ValueError:
         body = None
-    if status == _OK and isinstance(body, dict):
+    if status in {_OK, _CREATED} and isinstance(body, dict):
         return body
     told = body if isinstance(body, dict) else {}
     if status == _UNAUTHORIZED:
         raise Unauthorized(status, "Unauthorized", "the credentials are refused; log in again, or check --context")
-    message = visible(str(told.get("message") or f"GET {path} was answered without a JSON object"), 400)
+    message = visible(str(told.get("message") or f"{request} was answered without a JSON object"), 400)
     error = _BY_STATUS.get(status, Unavailable)
     raise error(status, visible(str(told.get("reason") or "Unexpected")), message)
 

@@ -6,7 +6,7 @@ node with the label of the control plane, which kubelets may not give themselves
 """
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from nodegate.cli.facts import Facts
 from nodegate.csr.model import NodeFacts
 from nodegate.enrollment.model import IPAddress, Mode, NodeName, Rejoin
 from nodegate.fields import Fields, parse_address
-from nodegate.identity import is_dns_name, reserved_address, reserved_name
+from nodegate.identity import is_dns_name, reserved_name, special_address
 from nodegate.names import API_VERSION
 from nodegate.text import listed, visible
 
@@ -39,8 +39,8 @@ class Imported:
     name: str
     addresses: tuple[str, ...]
     dns_names: tuple[str, ...]
-    left_out: tuple[str, ...]
-    """What the Node reports and the enrollment does not list, each with why."""
+    notes: tuple[str, ...]
+    """What the Node reports and the enrollment does not list, each with why, and what follows from that."""
 
 
 class Importer:
@@ -48,8 +48,10 @@ class Importer:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        reported = ((identity, node.name) for node in facts.nodes.values() for identity in _identities(node))
-        self._reporters = Counter(identity for identity, _ in dict.fromkeys(reported))
+        self._reporters: defaultdict[IPAddress | str, set[NodeName]] = defaultdict(set)
+        for node in facts.nodes.values():
+            for identity in (*node.addresses, *node.dns_names):
+                self._reporters[identity].add(node.name)
 
     def take(self, body: Mapping[str, Any]) -> Imported:
         """Return the enrollment for one Node.
@@ -60,7 +62,9 @@ class Importer:
         root = Fields(body)
         node = self._facts.nodes[NodeName(root.child("metadata").text("name"))]
         controls = CONTROL_PLANE_LABEL in root.child("metadata").child("labels").keys()  # noqa: SIM118 - Fields is no mapping
-        addresses, names, left_out = [], [], []
+        addresses: list[str] = []
+        names: list[str] = []
+        notes: list[str] = []
         for text in dict.fromkeys(entry.text("address") for entry in root.child("status").children("addresses")):
             identity, why = self._judge(text, node, controls=controls)
             kept = addresses if isinstance(identity, IPAddress) else names
@@ -70,10 +74,10 @@ class Importer:
             if why is None:
                 kept.append(str(identity))
             else:
-                left_out.append(f"{visible(text, 253)}: {why}")
+                notes.append(f"left out: {visible(text, 253) or '(nothing)'}: {why}")
         if not addresses:
-            left_out.append("no address is left, so serving requests are held (AddressMissing) until one is listed")
-        return Imported(name=node.name, addresses=tuple(addresses), dns_names=tuple(names), left_out=tuple(left_out))
+            notes.append("no address is left, so serving requests are held (AddressMissing) until one is listed")
+        return Imported(name=node.name, addresses=tuple(addresses), dns_names=tuple(names), notes=tuple(notes))
 
     def _judge(self, text: str, node: NodeFacts, *, controls: bool) -> tuple[IPAddress | str, str | None]:
         """Return an identity as an enrollment lists it, and why this one may not."""
@@ -84,27 +88,25 @@ class Importer:
         return address, self._address_fault(address, node, controls=controls)
 
     def _address_fault(self, address: IPAddress, node: NodeFacts, *, controls: bool) -> str | None:
-        why = reserved_address(address, None, self._facts.reserved)
-        if why is not None and not (controls and why == "an API server's address"):
-            hint = f"; list it if the host runs one ({CONTROL_PLANE_LABEL} is not set)" if "API server's" in why else ""
-            return f"{why}{hint}"
-        return self._owned(address, self._facts.claims.address_owners(address) - {node.name})
+        reserved, owners = self._facts.reserved, self._facts.claims.address_owners(address) - {node.name}
+        why = special_address(address) or reserved.covering(address)
+        if why is not None or not reserved.is_api_server(address):
+            return why or self._owned(address, owners, node)
+        if controls:  # Others may report it, but it is theirs no more than by their own word.
+            return f"also of {listed(sorted(owners))}" if owners else None
+        return f"an API server's address; list it if the host runs one ({CONTROL_PLANE_LABEL} is not set)"
 
     def _name_fault(self, name: str, node: NodeFacts) -> str | None:
         if not is_dns_name(name):
             return "no DNS-1123 name and no address"
         owners = self._facts.claims.name_owners(name) | ({NodeName(name)} & self._facts.nodes.keys())
-        return reserved_name(name) or self._owned(name, owners - {node.name})
+        return reserved_name(name) or self._owned(name, owners - {node.name}, node)
 
-    def _owned(self, identity: IPAddress | str, owners: frozenset[NodeName]) -> str | None:
+    def _owned(self, identity: IPAddress | str, owners: frozenset[NodeName], node: NodeFacts) -> str | None:
         if owners:
             return f"also of {listed(sorted(owners))}"
-        return "reported by several Nodes" if self._reporters[identity] > 1 else None
-
-
-def _identities(node: NodeFacts) -> Iterator[IPAddress | str]:
-    yield from node.addresses
-    yield from node.dns_names
+        others = self._reporters[identity] - {node.name}
+        return f"also reported by {listed(sorted(others))}" if others else None
 
 
 def as_object(imported: Imported, mode: Mode, rejoin: Rejoin) -> dict[str, Any]:
@@ -121,8 +123,8 @@ def as_yaml(every: Sequence[Imported], mode: Mode, rejoin: Rejoin) -> Iterator[s
     yield _HEADER
     for imported in every:
         yield "---\n"
-        for why in imported.left_out:
-            yield f"# left out: {_ascii(why)}\n"
+        for note in imported.notes:
+            yield f"# {_ascii(note)}\n"
         yield from _lines(as_object(imported, mode, rejoin), "")
 
 

@@ -110,8 +110,8 @@ def _print(args: argparse.Namespace, every: list[Imported]) -> None:
     items = [as_object(imported, mode, rejoin) for imported in every]
     print_object({"apiVersion": "v1", "kind": "List", "items": items}, args.output)
     for imported in every:
-        for why in imported.left_out:
-            warn(f"{imported.name}: left out: {why}")
+        for note in imported.notes:
+            warn(f"{imported.name}: {note}")
 
 
 def _name(body: Mapping[str, Any]) -> str:

@@ -17,6 +17,9 @@ from nodegate.kube.paths import object_path
 CSR_PATH: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 _KEPT = ("name", "uid", "resourceVersion", "labels", "annotations", "ownerReferences", "finalizers")
+TRIMMED: Final = "trimmed"
+"""Marks an object in memory whose metadata is not whole: it has to be read again before it is written."""
+
 _BRIEF = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """Asks for metadata only in the answer: nobody reads more of it."""
 
@@ -53,6 +56,13 @@ async def write_condition(client: ApiClient, body: Mapping[str, Any], condition:
         Invalid: Another writer's condition contradicts it, or an admission policy refuses it.
         ApiError: Nobody knows whether it was written; a fresh read tells.
     """
+    if TRIMMED in body:
+        whole = await read_request(client, body["metadata"]["name"])
+        if whole is None:
+            return Written.GONE
+        if whole["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            return Written.CHANGED
+        body = whole
     path = object_path(CSR_PATH, body["metadata"]["name"], "approval")
     try:
         await client.put(path, approval_body(body, condition), accept=_BRIEF)

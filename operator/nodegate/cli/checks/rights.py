@@ -1,0 +1,108 @@
+"""May everybody do what they must, and the operator nothing more?
+
+Rules: rights are asked of the API server (SubjectAccessReview), so that every authorizer counts and not
+RBAC alone. The list of the operator's rights is that of ``manifests/base``; a test compares them.
+"""
+
+from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, some, warn
+from nodegate.cli.checks.probe import Account, Probe, Right
+from nodegate.names import BOOTSTRAP_USER_PREFIX, MANAGED_SIGNERS, NODE_USER_PREFIX, NODES_GROUP
+
+_CERTIFICATES, _OURS = "certificates.k8s.io", "nodegate.dev"
+_REQUESTS = "certificatesigningrequests"
+_READ = ("get", "list", "watch")
+_EVERYBODY = "system:authenticated"
+_NODE = Account(f"{NODE_USER_PREFIX}any-node", (NODES_GROUP, _EVERYBODY))
+
+
+def needed(namespace: str) -> tuple[Right, ...]:
+    """Return what the operator must be allowed, when it runs in this namespace."""
+    kubernetes = {"name": "kubernetes", "namespace": "default"}
+    return (
+        *(Right(verb, _CERTIFICATES, _REQUESTS) for verb in _READ),
+        Right("update", _CERTIFICATES, f"{_REQUESTS}/approval"),
+        *(Right("approve", _CERTIFICATES, "signers", signer) for signer in MANAGED_SIGNERS),
+        *(Right(verb, _OURS, "nodeenrollments") for verb in _READ),
+        *(Right(verb, _OURS, "nodeenrollments/status") for verb in ("get", "patch")),
+        *(Right(verb, "events.k8s.io", "events") for verb in ("create", "patch")),
+        *(Right(verb, "", "nodes") for verb in _READ),
+        *(Right(verb, "networking.k8s.io", "servicecidrs") for verb in _READ),
+        *(Right(verb, "", "services", **kubernetes) for verb in _READ),
+        *(Right(verb, "discovery.k8s.io", "endpointslices", **kubernetes) for verb in _READ),
+        *(Right(verb, "coordination.k8s.io", "leases", namespace=namespace) for verb in ("get", "create", "update")),
+    )
+
+
+_EXCESS = (
+    Right("create", _CERTIFICATES, _REQUESTS),
+    Right("sign", _CERTIFICATES, "signers", MANAGED_SIGNERS[0]),
+    Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),
+    Right("update", _CERTIFICATES, f"{_REQUESTS}/status"),
+    Right("create", _OURS, "nodeenrollments"),
+    Right("update", _OURS, "nodeenrollments"),
+    Right("get", "", "secrets"),
+    Right("create", "", "pods"),
+    Right("impersonate", "", "users"),
+)
+"""What a stolen token of the operator must not be good for."""
+
+
+def _operator(probe: Probe) -> Outcome:
+    _, who = probe.account()
+    every = needed(probe.namespace)
+    missing = [str(right) for right in every if not probe.may(who, right)]
+    if missing:
+        remedy = "Apply the ClusterRole and the Roles of manifests/base, and their bindings."
+        return fail(f"{who.user} may not: {'; '.join(missing)}", remedy)
+    return ok(f"{who.user} has all {counted(len(every), 'right')} that it needs")
+
+
+def _excess(probe: Probe) -> Outcome:
+    _, who = probe.account()
+    more = [str(right) for right in _EXCESS if probe.may(who, right)]
+    if more:
+        remedy = "Take these rights away: who can ask and approve, or enroll, can let anybody in."
+        return warn(f"{who.user} may also: {'; '.join(more)}", remedy)
+    return ok("none of the rights that would let it admit nodes by itself")
+
+
+def _bootstrap(probe: Probe) -> Outcome:
+    group = probe.bootstrap_group()
+    who = Account(f"{BOOTSTRAP_USER_PREFIX}abcdef", tuple(dict.fromkeys(("system:bootstrappers", group, _EVERYBODY))))
+    missing = [
+        str(right) for verb in (*_READ, "create") if not probe.may(who, right := Right(verb, _CERTIFICATES, _REQUESTS))
+    ]
+    if missing:
+        remedy = (
+            f"Bind ClusterRole system:node-bootstrapper to the group: kubectl create clusterrolebinding "
+            f"nodegate-bootstrappers --clusterrole=system:node-bootstrapper --group={group}."
+        )
+        return fail(f"a bootstrap token in group {group} may not: {'; '.join(missing)}", remedy)
+    return ok(f"a bootstrap token in group {group} may ask for certificates")
+
+
+def _nodes(probe: Probe) -> Outcome:
+    right = Right("create", _CERTIFICATES, _REQUESTS)
+    if not probe.may(_NODE, right):
+        remedy = "Turn on the Node authorizer: the API servers' flag --authorization-mode must name Node and RBAC."
+        return fail(f"a node may not {right}", remedy)
+    return ok("a node may ask for its renewals and serving certificates")
+
+
+def _anybody(probe: Probe) -> Outcome:
+    right = Right("create", _OURS, "nodeenrollments")
+    others = {"any authenticated user": Account("any-user", (_EVERYBODY,)), "a node": _NODE}
+    found = [name for name, who in others.items() if probe.may(who, right)]
+    if found:
+        return fail(f"{some(found)} may {right}", "Take that right away: who can enroll a node can let anybody in.")
+    return ok("neither nodes nor every user may enroll nodes")
+
+
+CHECKS = (
+    Check("operator-rights", _operator),
+    Check("operator-excess", _excess),
+    Check("bootstrap-rights", _bootstrap),
+    Check("node-rights", _nodes),
+    Check("enrollment-rights", _anybody),
+)
+"""Who may do what."""
