@@ -46,8 +46,9 @@ What `/metrics` exports. This page is made from the code (`make docs`); do not e
 
 Names, labels and units are an interface: they change only with an entry in the [changelog](../CHANGELOG.md). Every
 label comes from a closed set and none names a node, a request or a person, so the number of series does not grow with
-the cluster: below 500 in all, which a test holds it to. Gauges say what is at the moment of the scrape, counters begin
-at 0 when the process does. A standby exports the gauges, too, with nothing in them.
+the cluster: below 500 on an ordinary day, below 700 when every reason and every failure has occurred. Gauges say what
+is at the moment of the scrape, counters begin at 0 when the process does. A standby exports the gauges, too, with
+nothing in them.
 
 To have it scraped: [manifests/components/monitoring](../manifests/components/monitoring) brings alerts, a Grafana
 dashboard and, for the Prometheus operator, a ServiceMonitor. What to do when an alert fires: [runbook.md](runbook.md).

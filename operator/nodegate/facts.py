@@ -30,6 +30,9 @@ ENROLLMENT_PATH = f"/apis/{API_VERSION}/nodeenrollments"
 REQUEST_KEPT: Final = 24_000
 """Characters kept of ``spec.request``: base64 of more than the 16 KiB that the encoding rule accepts."""
 
+KOPF_FIRST_S: Final = 2.0
+"""Seconds after which a new enrollment is looked at here if kopf has not done so."""
+
 BULKY: Final = 2_000
 """Characters of labels, annotations or owners that are kept in memory; kubelets set none."""
 
@@ -227,6 +230,10 @@ class LiveFacts:
             self._wake(other)
         for other in touched:
             self._enrollment_queue.add(other)
+        if enrollment is not None and not enrollment.processed:
+            # New ones are kopf's to begin with; it sees no later change.
+            new = enrollment.status.observed_generation is None
+            self._enrollment_queue.add_after(name, KOPF_FIRST_S if new else 0.0)
 
     def _node_changed(self, name: str, node: NodeFacts | None) -> None:
         self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network", claimed=True)

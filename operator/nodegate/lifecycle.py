@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 import kopf
 
-from nodegate.enrollment.handlers import NoProgress, ObservedGeneration, register
+from nodegate.enrollment.handlers import RESOURCE, NoProgress, ObservedGeneration, register
 from nodegate.enrollment.model import Enrollment
 from nodegate.kube.credentials import Credentials
 from nodegate.metrics import Metrics
@@ -29,11 +29,19 @@ RESTART_S: Final = (0.5, 1, 2, 5, 10)
 STOP_S: Final = 5.0
 """Seconds that kopf may take to stop."""
 
+UNPROCESSED: Final = "status.phase="
+"""What kopf watches of NodeEnrollments: those without a phase, which nobody has looked at yet. Later changes
+come through the decision plane's own store (ADR 0005); a second watch of every status write would cost a
+quarter of the approvals a second (measured)."""
+
 PAGE_SIZE: Final = 250
 """Objects in one page of kopf's lists: it keeps a worker for each for a moment (measured: 60 MB less at 5,000)."""
 
 WORKER_IDLE_S: Final = 0.02
 """Seconds that kopf keeps an object's worker after its last event."""
+
+_KOPF_CLIENTS: Final = "kopf._cogs.clients"
+"""The loggers that say at level error, for every try, that a request is made again (kopf 1.45, clients/api.py)."""
 
 _log = logging.getLogger("nodegate.lifecycle")
 
@@ -91,6 +99,9 @@ class Lifecycle:
 
     async def run(self) -> None:
         """Keep kopf running until cancelled."""
+        # The stores follow the same collection with the same credentials and say once what is wrong with it.
+        if not logging.getLogger(_KOPF_CLIENTS).isEnabledFor(logging.DEBUG):
+            logging.getLogger(_KOPF_CLIENTS).setLevel(logging.CRITICAL)
         for pause in itertools.chain(RESTART_S, itertools.repeat(RESTART_S[-1])):
             try:
                 await self._run_once()
@@ -142,6 +153,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 5
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
+    settings.watching.field_selectors[RESOURCE] = UNPROCESSED
     settings.watching.chunk_size = PAGE_SIZE
     settings.queueing.idle_timeout = WORKER_IDLE_S
     settings.process.ultimate_exiting_timeout = None

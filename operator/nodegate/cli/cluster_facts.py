@@ -27,7 +27,9 @@ ENROLLMENTS = f"/apis/{API_VERSION}/nodeenrollments"
 REQUEST_VERSION = "certificates.k8s.io/v1"
 """The API version of signing requests."""
 
-_NO_KIND = "expected the cluster to know the kind NodeEnrollment, found that it does not; install nodegate's CRDs"
+NO_KIND = "expected the cluster to know the kind NodeEnrollment, found that it does not; install nodegate's CRDs"
+"""What to say when the kind is not there."""
+
 _SUGGESTIONS = 5
 
 
@@ -122,7 +124,7 @@ def read_objects(connection: Connection) -> Read:
         except NotFound:
             if Fact.ENROLLMENT in source.facts:
                 missing |= source.facts
-                notes.append(_NO_KIND)
+                notes.append(NO_KIND)
     return Read(manifests, frozenset(missing), tuple(notes))
 
 
@@ -195,4 +197,4 @@ def read_enrollments(connection: Connection) -> Iterator[Mapping[str, Any]]:
     try:
         yield from connection.objects(ENROLLMENTS, "NodeEnrollment", API_VERSION)
     except NotFound as error:
-        raise Stopped(Exit.NOT_FOUND, _NO_KIND) from error
+        raise Stopped(Exit.NOT_FOUND, NO_KIND) from error

@@ -21,6 +21,8 @@ _DEFAULT, _NO_FILES = 0, 4
 """Directives of kubectl's completion (spf13/cobra, ShellCompDirective): files may follow, or may not."""
 
 _TIMEOUT_S = 2
+_NAMES = {"explain": "read_requests", "token": "read_enrollments"}
+"""Verbs that take names, each with the function of ``cluster_facts`` that reads what they name."""
 
 _BASH = """\
 # bash completion for kubectl-nodegate; load it with: source <(kubectl nodegate completion bash)
@@ -126,9 +128,17 @@ def _candidates(parser: argparse.ArgumentParser, before: Sequence[str], last: st
     flag = _open_flag(options, before[1:])
     if flag is not None:
         return flag.choices or (), _NO_FILES if flag.choices or flag.metavar != "FILE" else _DEFAULT
-    if before[0] == "explain":
-        return _request_names(verb, before[1:]), _NO_FILES
-    return next((a.choices for a in verb._actions if not a.option_strings and a.choices), ()), _NO_FILES  # noqa: SLF001 - as above
+    return _positional(before[0], verb, before[1:])
+
+
+def _positional(name: str, verb: argparse.ArgumentParser, words: Sequence[str]) -> tuple[Iterable[str], int]:
+    """Return what may stand where no flag stands."""
+    if name in _NAMES:
+        return _names(verb, words, name), _NO_FILES
+    actions = [action for action in verb._actions if not action.option_strings]  # noqa: SLF001 - as above
+    if any(action.metavar == "FILE" for action in actions):
+        return (), _DEFAULT
+    return next((action.choices for action in actions if action.choices), ()), _NO_FILES
 
 
 def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -148,18 +158,23 @@ def _open_flag(options: dict[str, argparse.Action], words: Sequence[str]) -> arg
     return None
 
 
-def _request_names(verb: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
-    """Return the names of the cluster's requests, or none when they cannot be had soon."""
+def _names(verb: argparse.ArgumentParser, words: Sequence[str], name: str) -> list[str]:
+    """Return the names of the cluster's objects that a verb takes, or none when they cannot be had soon."""
     with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            args = verb.parse_args([*words, "--request-timeout", str(_TIMEOUT_S)])
-        except SystemExit:
+        for more in ((), ("any",)):  # A verb that needs a name is not content before it has one.
+            try:
+                args = verb.parse_args([*words, *more, "--request-timeout", str(_TIMEOUT_S)])
+                break
+            except SystemExit:
+                continue
+        else:
             return []
         try:
-            from nodegate.cli.cluster_facts import name_of, read_requests
+            from nodegate.cli import cluster_facts
             from nodegate.cli.connection import connect
 
             with contextlib.closing(connect(args)) as connection:
-                return sorted(name_of(body) for body in read_requests(connection))
+                found = getattr(cluster_facts, _NAMES[name])(connection)
+                return sorted(cluster_facts.name_of(body) for body in found)
         except (NodegateError, ImportError):
             return []

@@ -6,6 +6,7 @@ failure is an `ApiError` by what to do next. Import this only where the cluster 
 """
 
 import argparse
+import base64
 import json
 import logging
 import os
@@ -57,6 +58,27 @@ class Connection:
             ApiError: It was refused, or there was no usable answer.
         """
         return self._answer(self._send("GET", path, query), f"GET {path}")
+
+    @property
+    def verified(self) -> bool:
+        """Whether the API server has to prove who it is."""
+        return bool(self._client.configuration.verify_ssl) and self.host.startswith("https:")
+
+    def ca(self) -> str:
+        """Return the CA by which the API server is known, base64 of PEM; empty when it is the host's own.
+
+        Raises:
+            Stopped: The kubeconfig's CA cannot be read.
+        """
+        settings = self._client.configuration
+        data = settings.ca_cert_data
+        try:
+            pem = data.encode() if isinstance(data, str) else data
+            if pem is None and settings.ssl_ca_cert:
+                pem = Path(settings.ssl_ca_cert).read_bytes()
+        except OSError as error:
+            raise Stopped(Exit.USAGE, f"expected the kubeconfig's CA to be readable, found: {error}") from error
+        return base64.b64encode(pem or b"").decode()
 
     def ask(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the answer to a review, which is posted and kept nowhere.

@@ -4,6 +4,8 @@ Rules: rights are asked of the API server (SubjectAccessReview), so that every a
 RBAC alone. The list of the operator's rights is that of ``manifests/base``; a test compares them.
 """
 
+from collections.abc import Iterable
+
 from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, some, warn
 from nodegate.cli.checks.probe import Account, Probe, Right
 from nodegate.names import BOOTSTRAP_USER_PREFIX, MANAGED_SIGNERS, NODE_USER_PREFIX, NODES_GROUP
@@ -47,37 +49,44 @@ _EXCESS = (
 """What a stolen token of the operator must not be good for."""
 
 
+def _words(rights: Iterable[Right]) -> str:
+    """Return rights in few words: the verbs on one thing stand together."""
+    verbs: dict[Right, list[str]] = {}
+    for right in rights:
+        verbs.setdefault(right._replace(verb=""), []).append(right.verb)
+    return "; ".join(f"{'/'.join(names)}{right}" for right, names in verbs.items())
+
+
 def _operator(probe: Probe) -> Outcome:
     _, who = probe.account()
     every = needed(probe.namespace)
-    missing = [str(right) for right in every if not probe.may(who, right)]
+    missing = [right for right in every if not probe.may(who, right)]
     if missing:
         remedy = "Apply the ClusterRole and the Roles of manifests/base, and their bindings."
-        return fail(f"{who.user} may not: {'; '.join(missing)}", remedy)
+        return fail(f"{who.user} may not: {_words(missing)}", remedy)
     return ok(f"{who.user} has all {counted(len(every), 'right')} that it needs")
 
 
 def _excess(probe: Probe) -> Outcome:
     _, who = probe.account()
-    more = [str(right) for right in _EXCESS if probe.may(who, right)]
+    more = [right for right in _EXCESS if probe.may(who, right)]
     if more:
         remedy = "Take these rights away: who can ask and approve, or enroll, can let anybody in."
-        return warn(f"{who.user} may also: {'; '.join(more)}", remedy)
+        return warn(f"{who.user} may also: {_words(more)}", remedy)
     return ok("none of the rights that would let it admit nodes by itself")
 
 
 def _bootstrap(probe: Probe) -> Outcome:
     group = probe.bootstrap_group()
     who = Account(f"{BOOTSTRAP_USER_PREFIX}abcdef", tuple(dict.fromkeys(("system:bootstrappers", group, _EVERYBODY))))
-    missing = [
-        str(right) for verb in (*_READ, "create") if not probe.may(who, right := Right(verb, _CERTIFICATES, _REQUESTS))
-    ]
+    every = (Right(verb, _CERTIFICATES, _REQUESTS) for verb in (*_READ, "create"))
+    missing = [right for right in every if not probe.may(who, right)]
     if missing:
         remedy = (
             f"Bind ClusterRole system:node-bootstrapper to the group: kubectl create clusterrolebinding "
             f"nodegate-bootstrappers --clusterrole=system:node-bootstrapper --group={group}."
         )
-        return fail(f"a bootstrap token in group {group} may not: {'; '.join(missing)}", remedy)
+        return fail(f"a bootstrap token in group {group} may not: {_words(missing)}", remedy)
     return ok(f"a bootstrap token in group {group} may ask for certificates")
 
 
