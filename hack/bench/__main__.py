@@ -207,6 +207,7 @@ def main() -> int:
             str(cluster.admin_certificate),
             str(cluster.admin_key),
             cluster.kubeconfig,
+            cluster.controller_manager.pid,
         )
         print(table(asyncio.run(measure(target, flags.count, flags.size, Path(scratch)))))
     return 0

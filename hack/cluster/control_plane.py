@@ -17,7 +17,7 @@ from hack.cluster import roles
 from hack.cluster.api import is_ok
 from hack.cluster.binaries import Binaries, find
 from hack.cluster.errors import PartFailed
-from hack.cluster.etcd import ClientFiles, Etcd, make_etcd
+from hack.cluster.etcd_member import ClientFiles, Etcd, make_etcd
 from hack.cluster.flags import apiserver_command, controller_manager_command
 from hack.cluster.kubeconfig import Credentials, read_kubeconfig, write_kubeconfig
 from hack.cluster.pki import Pki, make_pki

@@ -8,7 +8,7 @@ faster than by default and approves nothing unless asked; a caller's own flags c
 from pathlib import Path
 from typing import Protocol
 
-from hack.cluster.etcd import Etcd
+from hack.cluster.etcd_member import Etcd
 from hack.cluster.pki import Pki
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"

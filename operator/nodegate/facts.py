@@ -230,10 +230,13 @@ class LiveFacts:
             self._wake(other)
         for other in touched:
             self._enrollment_queue.add(other)
-        if enrollment is not None and not enrollment.processed:
-            # New ones are kopf's to begin with; it sees no later change.
-            new = enrollment.status.observed_generation is None
-            self._enrollment_queue.add_after(name, KOPF_FIRST_S if new else 0.0)
+        if enrollment is None or enrollment.processed:
+            return
+        # New ones are kopf's to begin with; it sees no later change.
+        if enrollment.status.observed_generation is None:
+            self._enrollment_queue.add_after(name, KOPF_FIRST_S)
+        else:
+            self._enrollment_queue.add(name)
 
     def _node_changed(self, name: str, node: NodeFacts | None) -> None:
         self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network", claimed=True)

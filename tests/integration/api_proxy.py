@@ -40,7 +40,7 @@ class ApiProxy:
         self._held: Match = lambda _method, _path: False
         self._lost: Match = lambda _method, _path: False
         self.requests: list[tuple[str, str]] = []
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(self)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cluster.pki.api_server.certificate, cluster.pki.api_server.key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
@@ -104,50 +104,52 @@ class ApiProxy:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, proxy: ApiProxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", 0), _Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of connections that break: breaking them is what this proxy is for."""
 
 
-def _handler(proxy: ApiProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
-        def _pass(self) -> None:
-            connection = proxy.upstream(self)
-            try:
-                answer = connection.getresponse()
-                if proxy.is_lost(self):
-                    answer.read()
-                    self.close_connection = True
-                elif re.search(r"[?&]watch=true", self.path):
-                    self._stream(answer)
-                else:
-                    self._answer(answer, answer.read())
-            finally:
-                connection.close()
+    def _pass(self) -> None:
+        connection = self.server.proxy.upstream(self)
+        try:
+            answer = connection.getresponse()
+            if self.server.proxy.is_lost(self):
+                answer.read()
+                self.close_connection = True
+            elif re.search(r"[?&]watch=true", self.path):
+                self._stream(answer)
+            else:
+                self._answer(answer, answer.read())
+        finally:
+            connection.close()
 
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _pass  # noqa: N815  # the base's names
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _pass  # noqa: N815  # the base's names
 
-        def _head(self, answer: http.client.HTTPResponse, **more: str) -> None:
-            self.send_response(answer.status)
-            for name, value in {"Content-Type": answer.headers.get("Content-Type", ""), **more}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
+    def _head(self, answer: http.client.HTTPResponse, **more: str) -> None:
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": answer.headers.get("Content-Type", ""), **more}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
 
-        def _answer(self, answer: http.client.HTTPResponse, body: bytes) -> None:
-            self._head(answer, Content_Length=str(len(body)))
-            self.wfile.write(body)
+    def _answer(self, answer: http.client.HTTPResponse, body: bytes) -> None:
+        self._head(answer, Content_Length=str(len(body)))
+        self.wfile.write(body)
 
-        def _stream(self, answer: http.client.HTTPResponse) -> None:
-            """Pass on line by line; the end of the stream is the end of the connection."""
-            self._head(answer, Connection="close")
-            self.close_connection = True
-            with suppress(OSError, http.client.HTTPException):
-                while line := answer.readline():
-                    proxy.wait_for(self)
-                    self.wfile.write(line)
-
-    return Handler
+    def _stream(self, answer: http.client.HTTPResponse) -> None:
+        """Pass on line by line; the end of the stream is the end of the connection."""
+        self._head(answer, Connection="close")
+        self.close_connection = True
+        with suppress(OSError, http.client.HTTPException):
+            while line := answer.readline():
+                self.server.proxy.wait_for(self)
+                self.wfile.write(line)

@@ -1,45 +1,38 @@
-"""The fence on a real API server: what it refuses that RBAC grants, what it lets pass, and the operator behind it.
+"""What the fence's tests write, and as whom: approvals, statuses, bindings and requests.
 
-The session's control plane comes in; the base with the component is applied as people apply it, and the policies
-are gone before the next module. Rules: whoever is refused holds cluster-admin, so nothing but the fence can have
-refused; every refused approval is one that an administrator could write; the operator has the shipped rights only.
+A lab and an identity come in; the API server's answer leaves. Rules: an approval is written as the operator
+writes it; a refusal that is not the fence's fails the test.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from hack.cluster import ApiRefused, Cluster, make_csr
-from hack.cluster.process import wait_until
 from hack.cluster.requests import CSRS, SIGNERS
 from hack.impersonation import Connection, Identity
 from nodegate.csr.apply import approval_body
 from tests.integration.lab import ENROLLMENTS, MERGE, Document, Lab
-from tests.integration.operator_fixtures import APPLY, BASE, new_lab
+from tests.integration.operator_fixtures import APPLY, BASE
 from tests.manifests.shipped import documents
 
-pytestmark = pytest.mark.integration
-
 FENCE = BASE.parent / "components" / "fence"
-STRICT = FENCE / "strict"
 POLICIES = {document["metadata"]["name"] for path in FENCE.glob("[0-9]*.yaml") for document in documents(path)}
 RBAC = "rbac.authorization.k8s.io"
 BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
 APPROVING = "system:certificates.k8s.io:certificatesigningrequests:"
-TESTER = Identity("fence-tester")
-TOKEN = Identity.token("abcdef")
-SERVING = {"signer": "serving", "dns": ["fence"]}
-YEAR = 31_536_000
+"""The two roles by which the controller manager approves begin so."""
+
 DRY = "?dryRun=All"
+TESTER = Identity("fence-tester")
+"""Cluster-admin by RBAC, and in none of the administrators' groups."""
 
-
-# What is written
+TOKEN = Identity.token("abcdef")
 
 
 def bound(name: str, role: str, *groups: str) -> Document:
@@ -115,9 +108,6 @@ def tried(lab: Lab, body: Document) -> str:
     return lab.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(body), check=False).stderr
 
 
-# The fence, and who stands before it
-
-
 def applied(cluster: Cluster, folder: Path, *components: Path) -> None:
     """Apply the base with some components, as an overlay does."""
     folder.mkdir()
@@ -139,47 +129,3 @@ def enforced(lab: Lab, account: Path, request: Document) -> set[str]:
         tried(lab, bound("fence", f"{APPROVING}nodeclient", "system:fence")),
     )
     return {policy for policy in POLICIES if any(f"'{policy}'" in text for text in said)}
-
-
-@pytest.fixture(scope="module")
-def fenced(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Yield a lab behind the fence, its operator not started."""
-    folder = tmp_path_factory.mktemp("fence")
-    lab = new_lab(cluster, account, folder)
-    lab.clean()
-    tester = bound("fence-tester", "cluster-admin") | {
-        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "fence-tester"}]
-    }
-    cluster.api("POST", BINDINGS, tester)
-    lab.enroll("fence", settled=False)
-    applied(cluster, folder / "overlay", FENCE)
-    try:
-        wait_until(
-            lambda: enforced(lab, account, ask(lab)) == POLICIES, 60, lambda: f"all of {POLICIES} to be enforced"
-        )
-        yield lab
-    finally:
-        kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy"
-        cluster.kubectl("delete", kinds, "-l", "app.kubernetes.io/component=fence")
-        wait_until(lambda: not enforced(lab, account, ask(lab)), 60, lambda: "the fence to be gone")
-        cluster.api("DELETE", f"{BINDINGS}/fence-tester")
-        lab.clean()
-
-
-@pytest.fixture
-def stolen(fenced: Lab, account: Path) -> Iterator[Path]:
-    """Yield the operator's own token, with every right that RBAC can give."""
-    subject = {"kind": "ServiceAccount", "name": "nodegate", "namespace": "nodegate-system"}
-    body = bound("fence-stolen", "cluster-admin") | {"subjects": [subject]}
-    fenced.cluster.api("POST", BINDINGS, body)
-    question = ("auth", "can-i", "patch", "certificatesigningrequests/approval")
-
-    def widened() -> bool:
-        return fenced.cluster.kubectl(*question, check=False, kubeconfig=account).returncode == 0
-
-    wait_until(widened, 30, lambda: "the ServiceAccount to be cluster-admin")
-    yield account
-    fenced.cluster.api("DELETE", f"{BINDINGS}/fence-stolen")
-    fenced.cluster.api("DELETE", CSRS)
-
-

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hack.cluster import ApiRefused, Cluster, HollowNode, make_csr
 from hack.cluster.kubeconfig import write_kubeconfig
@@ -40,7 +40,7 @@ MERGE = "application/merge-patch+json"
 WAIT_S = 20.0
 """Seconds that anything may take that should be there at once; tests share two cores with others."""
 
-_TOKENS = "/api/v1/namespaces/kube-system/secrets?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"  # noqa: S105  # a path
+_TOKENS = "/api/v1/namespaces/kube-system/secrets?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
 _NUMBERS = count(1)
 
 
@@ -139,7 +139,7 @@ class Lab:
     def is_settled(self, node: str) -> bool:
         """Tell whether the operator has processed the enrollment as it is."""
         body = self.enrollment(node)
-        return body.get("status", {}).get("observedGeneration") == body["metadata"]["generation"]
+        return bool(body.get("status", {}).get("observedGeneration") == body["metadata"]["generation"])
 
     def enrollment(self, node: str) -> Document:
         """Return an enrollment."""
@@ -166,7 +166,9 @@ class Lab:
             self.cluster.api("POST", NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
         condition = {"type": "Ready", "status": ready, "reason": "Test", "message": "set by a test"}
         status = {"status": {"conditions": [condition], "addresses": list(addresses)}}
-        self.cluster.api("PATCH", f"{NODES}/{node}/status", status, content_type="application/strategic-merge-patch+json")
+        self.cluster.api(
+            "PATCH", f"{NODES}/{node}/status", status, content_type="application/strategic-merge-patch+json"
+        )
 
     # Requests
 
@@ -371,8 +373,3 @@ def serving_request(node: str, name: str = "", **names: Any) -> Document:
 def certificate_of(pem_file: Path) -> x509.Certificate:
     """Return the certificate in a kubelet's file of certificate and key."""
     return x509.load_pem_x509_certificate(pem_file.read_bytes())
-
-
-def private_key_of(pem_file: Path) -> Mapping[str, Any] | Any:
-    """Return the private key in a kubelet's file of certificate and key."""
-    return load_pem_private_key(pem_file.read_bytes(), None)

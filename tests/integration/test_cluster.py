@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster import ApiRefused, Cluster, ClusterError, HollowNode, PartFailed
-from hack.cluster.etcd import make_etcd
+from hack.cluster.etcd_member import make_etcd
 from hack.cluster.pki import make_pki
 from hack.cluster.process import process_state, wait_until
 from hack.cluster.requests import node_credentials

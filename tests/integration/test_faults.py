@@ -125,6 +125,8 @@ def test_a_burst_survives_the_api_server(own_lab: Lab) -> None:
     expect_outcome(lab, requests, approvable, deniable)
     expect_joins(lab, final=True)
     lab.wait(lab.operator.is_ready, "the operator to be ready again")
+    complaints = [line["msg"] for line in lab.said("") if line["level"] in ("warning", "error")]
+    assert len(complaints) <= BURST // 4, "an outage is no reason to complain of every request"
 
 
 @pytest.mark.timeout(240)
@@ -252,3 +254,18 @@ def test_kubectl_edits_survive_the_approval(own_lab: Lab) -> None:
     metadata = lab.cluster.csr(name)["metadata"]
     assert metadata["labels"] == {"team": "metal"}
     assert metadata["annotations"] == {"ticket": "4711"}
+
+
+@pytest.mark.timeout(240)
+def test_a_silent_api_server_is_noticed(own_lab: Lab) -> None:
+    """The API server is stopped with its connections open: not ready within 100 seconds, and back by itself."""
+    lab = own_lab
+    joined = lab.join(lab.name())
+    lab.cluster.apiserver.pause()
+    try:
+        lab.wait(lambda: not lab.operator.is_ready(), "the operator to notice", timeout=100)
+        assert lab.operator.get("/healthz")[0] == 200, "a restart would not help"
+    finally:
+        lab.cluster.apiserver.resume()
+    lab.wait(lab.operator.is_ready, "the operator to be ready again", timeout=60)
+    lab.approved(lab.cluster.request_renewal(joined.kubeconfig))

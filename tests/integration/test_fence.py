@@ -5,140 +5,46 @@ are gone before the next module. Rules: whoever is refused holds cluster-admin, 
 refused; every refused approval is one that an administrator could write; the operator has the shipped rights only.
 """
 
-import json
-import os
-from collections.abc import Iterator, Mapping
-from http import HTTPStatus
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hack.cluster import ApiRefused, Cluster, make_csr
 from hack.cluster.process import wait_until
-from hack.cluster.requests import CSRS, SIGNERS
-from hack.impersonation import Connection, Identity
-from nodegate.csr.apply import approval_body
-from tests.integration.lab import ENROLLMENTS, MERGE, Document, Lab
-from tests.integration.operator_fixtures import APPLY, BASE, new_lab
-from tests.manifests.shipped import documents
+from hack.cluster.requests import CSRS
+from hack.impersonation import Identity
+from tests.integration.fence import (
+    APPROVING,
+    BINDINGS,
+    DRY,
+    FENCE,
+    POLICIES,
+    RBAC,
+    TESTER,
+    TOKEN,
+    applied,
+    ask,
+    bound,
+    condition,
+    decide,
+    enforced,
+    refusal,
+    send,
+    tried,
+)
+from tests.integration.lab import ENROLLMENTS, MERGE, Lab
+from tests.integration.operator_fixtures import new_lab
 
 pytestmark = pytest.mark.integration
 
-FENCE = BASE.parent / "components" / "fence"
 STRICT = FENCE / "strict"
-POLICIES = {document["metadata"]["name"] for path in FENCE.glob("[0-9]*.yaml") for document in documents(path)}
-RBAC = "rbac.authorization.k8s.io"
-BINDINGS = f"/apis/{RBAC}/v1/clusterrolebindings"
-APPROVING = "system:certificates.k8s.io:certificatesigningrequests:"
-TESTER = Identity("fence-tester")
-TOKEN = Identity.token("abcdef")
+ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+ADMISSION_BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 SERVING = {"signer": "serving", "dns": ["fence"]}
 YEAR = 31_536_000
-DRY = "?dryRun=All"
-
-
-# What is written
-
-
-def bound(name: str, role: str, *groups: str) -> Document:
-    """Return a ClusterRoleBinding to groups."""
-    subjects = [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups]
-    reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
-    head = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}}
-    return {**head, "roleRef": reference, "subjects": subjects}
-
-
-def condition(kind: str, reason: str) -> dict[str, str]:
-    """Return a condition as the operator writes it."""
-    return {"type": kind, "status": "True", "reason": reason, "message": "written by a test"}
-
-
 APPROVED = condition("Approved", "BootstrapApproved")
-
-
-def send(lab: Lab, who: Identity, method: str, path: str, body: Document) -> Document:
-    """Send one request as somebody; return the answer, which is a Status where it was refused."""
-    content_type = MERGE if method == "PATCH" else "application/json"
-    with Connection(lab.cluster.credentials) as connection:
-        return connection.call(method, path, body, who=who, content_type=content_type)[1]
-
-
-def refusal(answer: Document) -> str:
-    """Return why the fence refused, empty where it did not; any other refusal fails the test."""
-    if answer["kind"] != "Status":
-        return ""
-    assert answer["code"] == HTTPStatus.FORBIDDEN, answer
-    assert "fence.nodegate.dev" in answer["message"], answer
-    return str(answer["message"])
-
-
-def ask(lab: Lab, who: Identity = TOKEN, **changes: Any) -> Document:
-    """Create a request as somebody; return it. A signer that is not a kubelet's is named in full."""
-    signer = changes.pop("signer", "client")
-    known = {"signer": signer} if signer in SIGNERS else {"signer": "client"}
-    manifest, _ = make_csr(**{"node_name": "fence", **known, **changes})
-    if signer not in SIGNERS:
-        manifest["spec"]["signerName"] = signer
-    answer = send(lab, who, "POST", CSRS, manifest)
-    assert answer["kind"] == "CertificateSigningRequest", answer
-    return answer
-
-
-def decide(
-    lab: Lab, request: Document, *wanted: Mapping[str, str], by: Path | None = None, **metadata: Any
-) -> Document:
-    """Write conditions as the operator does; return the answer.
-
-    Args:
-        lab: Where.
-        request: As read.
-        wanted: The conditions.
-        by: Whose kubeconfig; None tries the write as the administrator, without an effect.
-        metadata: Fields of the request's metadata, changed on the way.
-    """
-    body = json.loads(approval_body(request, {}))
-    body["metadata"] |= metadata
-    standing = request.get("status", {}).get("conditions", [])
-    body["status"]["conditions"] = [*standing, *wanted]
-    path = f"{CSRS}/{request['metadata']['name']}/approval{'' if by else DRY}"
-    try:
-        return lab.cluster.api("PUT", path, body, credentials=by)
-    except ApiRefused as error:
-        refused: Document = error.body
-        return refused
-
-
-def tried(lab: Lab, body: Document) -> str:
-    """Try to create an object, without an effect; return what kubectl prints to standard error."""
-    return lab.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(body), check=False).stderr
-
-
-# The fence, and who stands before it
-
-
-def applied(cluster: Cluster, folder: Path, *components: Path) -> None:
-    """Apply the base with some components, as an overlay does."""
-    folder.mkdir()
-    parts = {"resources": [BASE], "components": components}
-    body = {key: [os.path.relpath(path, folder) for path in paths] for key, paths in parts.items()}
-    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(head | body))
-    cluster.kubectl(*APPLY, "-k", str(folder))
-
-
-def enforced(lab: Lab, account: Path, request: Document) -> set[str]:
-    """Return the policies that refuse or warn now, each tried with a write that it must not let pass."""
-    wrong = decide(lab, request, condition("Denied", "NoSuchReason"), by=account)
-    manifest, _ = make_csr(node_name="fence", signer="serving", dns=["fence"])
-    said = (
-        json.dumps(wrong),
-        json.dumps(send(lab, TESTER, "PATCH", f"{ENROLLMENTS}/fence/status{DRY}", {})),
-        json.dumps(send(lab, TOKEN, "POST", CSRS + DRY, manifest)),
-        tried(lab, bound("fence", f"{APPROVING}nodeclient", "system:fence")),
-    )
-    return {policy for policy in POLICIES if any(f"'{policy}'" in text for text in said)}
 
 
 @pytest.fixture(scope="module")
@@ -183,16 +89,37 @@ def stolen(fenced: Lab, account: Path) -> Iterator[Path]:
     fenced.cluster.api("DELETE", CSRS)
 
 
-def test_the_api_server_finds_no_fault_with_the_expressions(fenced: Lab) -> None:
-    """The type check of the controller manager has looked at every policy and warns of nothing."""
-    for name in sorted(POLICIES):
-        path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{name}"
+def faults(lab: Lab, name: str, *more: str) -> dict[str, Any]:
+    """Return what the controller manager's type check says of a policy's copy with more expressions.
 
-        def checked(path: str = path) -> bool:
-            return "typeChecking" in fenced.cluster.api("GET", path).get("status", {})
+    It looks at no policy about a subresource, so the copy is about the resource itself, which has the same type; it is
+    bound to nothing.
+    """
+    policy = lab.cluster.api("GET", f"{ADMISSION}/{name}")
+    copy = {key: policy[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": f"copy.{name}"}}
+    copy["spec"]["validations"] += [{"expression": expression} for expression in more]
+    (rule,) = copy["spec"]["matchConstraints"]["resourceRules"]
+    rule["resources"] = [resource.partition("/")[0] for resource in rule["resources"]]
+    path, found = f"{ADMISSION}/copy.{name}", {}
 
-        wait_until(checked, 30, lambda name=name: f"{name} to be type-checked")  # type: ignore[misc]  # mypy reads no defaults of lambdas
-        assert fenced.cluster.api("GET", path)["status"]["typeChecking"] == {}, name
+    def checked() -> bool:
+        found.update(lab.cluster.api("GET", path).get("status", {}))
+        return "typeChecking" in found
+
+    lab.cluster.api("POST", ADMISSION, copy)
+    try:
+        wait_until(checked, 30, lambda: f"{path} to be type-checked")
+    finally:
+        lab.cluster.api("DELETE", path)
+    checking: dict[str, Any] = found["typeChecking"]
+    return checking
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_the_type_check_finds_no_fault(fenced: Lab, name: str) -> None:
+    """The controller manager warns of no expression of a policy, and does of a field that does not exist."""
+    assert faults(fenced, name) == {}
+    assert "nonsense" in str(faults(fenced, name, "object.metadata.nonsense == ''"))
 
 
 REFUSED: list[tuple[str, Identity, dict[str, Any], list[dict[str, str]], str]] = [
@@ -212,7 +139,7 @@ REFUSED: list[tuple[str, Identity, dict[str, Any], list[dict[str, str]], str]] =
         [condition("Approved", "RenewalApproved")],
         "Approved with reason BootstrapApproved",
     ),
-    ("other-type", TOKEN, {}, [condition("ApprovalBypassed", "BootstrapApproved")], "found ApprovalBypassed=True"),
+    ("other-type", TOKEN, {}, [condition("ApprovalBypassed", "UsagesInvalid")], "found ApprovalBypassed=True"),
     ("no-condition", TOKEN, {}, [], "found 0 conditions before and 0 after"),
     ("two-conditions", TOKEN, {}, [APPROVED, condition("Odd", "BootstrapApproved")], "0 conditions before and 2 after"),
     ("other-signer", TESTER, {"signer": "example.com/any"}, [APPROVED], "found example.com/any"),
@@ -291,12 +218,32 @@ def test_an_approval_changes_nothing_else(fenced: Lab, stolen: Path, field: str,
     assert refusal(decide(fenced, request, APPROVED, **{field: value})) == ""
 
 
+def test_a_bootstrappers_serving_request_is_not_approved(
+    fenced: Lab, stolen: Path, account: Path, tmp_path: Path
+) -> None:
+    """One that is older than the policy about bootstrappers' requests is refused by the policy about approvals."""
+    name = "bootstrap-requests.fence.nodegate.dev"
+    fenced.cluster.api("DELETE", f"{ADMISSION_BINDINGS}/{name}")
+    try:
+        wait_until(lambda: name not in enforced(fenced, account, ask(fenced)), 30, lambda: f"{name} to be gone")
+        request = ask(fenced, TOKEN, **SERVING)
+    finally:
+        applied(fenced.cluster, tmp_path / "overlay", FENCE)
+    said = refusal(decide(fenced, request, condition("Approved", "ServingApproved"), by=stolen))
+    assert "found user system:bootstrap:abcdef in groups" in said
+    assert "asking kubernetes.io/kubelet-serving" in said
+    wait_until(lambda: name in enforced(fenced, account, ask(fenced)), 30, lambda: f"{name} to be back")
+
+
 def test_a_decided_request_is_left_alone(fenced: Lab, stolen: Path) -> None:
-    """A further condition on a request that somebody has denied is refused."""
-    request = ask(fenced)
-    denied = decide(fenced, request, condition("Denied", "TokenMismatch"), by=stolen)
+    """Nothing is added to a request that somebody has denied, and no odd condition is replaced by an approval."""
+    denied = decide(fenced, ask(fenced), condition("Denied", "TokenMismatch"), by=stolen)
     said = refusal(decide(fenced, denied, condition("Odd", "TokenMismatch"), by=stolen))
     assert "found 1 conditions before and 2 after" in said
+    odd = decide(fenced, ask(fenced), condition("Odd", "Marked"), by=fenced.cluster.kubeconfig)
+    said = refusal(decide(fenced, odd | {"status": {}}, APPROVED, by=stolen))
+    assert "found 1 conditions before and 1 after" in said
+    assert refusal(decide(fenced, odd | {"status": {}}, APPROVED)) == ""
 
 
 def test_a_patch_is_fenced_like_a_put(fenced: Lab, stolen: Path) -> None:
@@ -333,7 +280,7 @@ def test_decisions_that_pass(
 
 
 def test_a_status_is_written_by_the_operator_and_administrators_only(fenced: Lab, account: Path) -> None:
-    """Somebody with every right of RBAC cannot erase recorded joins; the operator and kubeadm's administrators can write."""
+    """Somebody with every right of RBAC cannot erase recorded joins; the operator and administrators can write."""
     path, body = f"{ENROLLMENTS}/fence/status", {"status": {"joinCount": 0}}
     said = refusal(send(fenced, TESTER, "PATCH", path, body))
     assert "found user fence-tester" in said
@@ -387,17 +334,18 @@ def test_another_approver_is_refused_when_the_fence_is_strict(fenced: Lab, accou
 
 def test_a_bootstrapper_asks_for_client_certificates_only(fenced: Lab) -> None:
     """A token is refused every other signer; nodes and people ask whom they like."""
-    for signer in ("serving", "kubernetes.io/kube-apiserver-client", "example.com/any"):
+    for signer in ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client", "example.com/any"):
         manifest, _ = make_csr(node_name="fence", signer="serving", dns=["fence"])
-        manifest["spec"]["signerName"] = SIGNERS.get(signer, signer)  # type: ignore[call-overload]  # a text that may be no key
+        manifest["spec"]["signerName"] = signer
         said = refusal(send(fenced, TOKEN, "POST", CSRS, manifest))
-        assert f"found {manifest['spec']['signerName']}" in said
+        assert f"found {signer};" in said
     assert ask(fenced, TOKEN)["spec"]["username"] == TOKEN.username
     assert ask(fenced, NODE, **SERVING)["spec"]["username"] == NODE.username
     assert ask(fenced, TESTER, signer="example.com/any")["spec"]["username"] == TESTER.username
 
 
-def test_the_operator_works_unhindered(fenced: Lab, own_lab: Lab) -> None:
+@pytest.mark.usefixtures("fenced")
+def test_the_operator_works_unhindered(own_lab: Lab) -> None:
     """A join, a renewal, a serving certificate, denials and every status are written through the fence."""
     joined = own_lab.join(own_lab.name(), addresses=["10.20.0.9"])
     who = Identity.node(joined.name)
@@ -411,14 +359,16 @@ def test_the_operator_works_unhindered(fenced: Lab, own_lab: Lab) -> None:
     assert own_lab.said("fence.nodegate.dev") == []
 
 
-def test_the_operator_says_what_the_fence_refuses(fenced: Lab, own_lab: Lab) -> None:
-    """What only the fence forbids stays undecided and is told once; a limit in the enrollment has it denied."""
+@pytest.mark.usefixtures("fenced")
+def test_the_operator_says_what_the_fence_refuses(own_lab: Lab) -> None:
+    """What only the fence forbids stays undecided, is told, and stops nobody else; a limit has it denied."""
     node = own_lab.name()
     own_lab.enroll(node, bootstrap={"users": [TOKEN.username]})
     name = own_lab.ask_as(TOKEN, node, expiration_seconds=YEAR + 1)
     own_lab.wait(lambda: bool(own_lab.said("fence.nodegate.dev", "warning")), "the refusal in the log", csr=name)
     assert own_lab.conditions(name) == []
     assert not own_lab.operator.is_ready()
+    own_lab.approved(own_lab.ask_as(TOKEN, node))
     own_lab.enroll(node, bootstrap={"users": [TOKEN.username]}, maxExpirationSeconds=YEAR)
     own_lab.denied(name, "ExpirationNotAllowed")
     own_lab.wait(own_lab.operator.is_ready, "the operator to be ready again", csr=name)

@@ -10,7 +10,7 @@ import pytest
 
 from hack.cluster import Cluster
 from tests.integration.lab import ENROLLMENTS, Lab
-from tests.integration.operator_fixtures import APPLY, BASE
+from tests.integration.operator_fixtures import APPLY, BASE, Start
 
 pytestmark = pytest.mark.integration
 
@@ -188,6 +188,20 @@ def test_all_rights_gone_and_back(own_lab: Lab) -> None:
     # Five collections can each fail at LIST and at WATCH, two of them for two signers; statuses are one line more.
     assert len(before_recovery) <= 2 * 6 + 1, [line["msg"] for line in before_recovery]
     assert lab.said("", "error") == []
+
+
+@pytest.mark.usefixtures("base")
+def test_a_start_without_rights_is_no_flood(cluster: Cluster, start: Start) -> None:
+    """However often it tries, each collection is complained of once; with the rights it is ready."""
+    cluster.api("DELETE", BINDING)
+    lab = start(ready=False)
+    lab.wait(lambda: lab.operator.get("/readyz")[0] == 503, "the operator to be not ready")
+    lab.wait(lambda: lab.operator.metric("nodegate_relists_total", reason="error") >= 20, "twenty tries")
+    complaints = [line["msg"] for line in lab.said("") if line["level"] in ("warning", "error")]
+    assert len(complaints) <= 5, complaints
+    assert all("forbidden" in complaint for complaint in complaints)
+    cluster.kubectl(*APPLY, "-k", str(BASE))
+    lab.operator.wait_ready(60)
 
 
 @pytest.mark.usefixtures("base")

@@ -83,7 +83,12 @@ def test_odd_names_are_held_like_others(lab: Lab, name: str) -> None:
 
 @pytest.mark.parametrize(
     "common_name",
-    ["system:node:\x1b[31mred", "system:node:node\nother", "system:node:\u202eedon", "system:node:" + "x" * 40 + "\x00"],
+    [
+        "system:node:\x1b[31mred",
+        "system:node:node\nother",
+        "system:node:\u202eedon",
+        "system:node:" + "x" * 40 + "\x00",
+    ],
     ids=["ansi", "line", "bidi", "nul"],
 )
 def test_a_misleading_subject_is_denied_readably(lab: Lab, common_name: str) -> None:

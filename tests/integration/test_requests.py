@@ -66,7 +66,7 @@ def test_another_nodes_address_is_denied(lab: Lab, joined: Joined) -> None:
 @pytest.mark.parametrize(
     ("dns", "ips", "shown"),
     [
-        ([], ["10.96.0.1"], "kubernetes Service"),
+        ([], ["10.96.0.1"], "10.96.0.1 ("),
         ([], ["10.96.3.4"], "service network 10.96.0.0/12"),
         (["kubernetes.default.svc"], [ADDRESS], "kubernetes.default.svc"),
         ([], ["127.0.0.1"], "loopback"),

@@ -151,7 +151,14 @@ def test_refused_credentials_are_waited_for(cluster: Cluster, start: Start, tmp_
     refused = write_kubeconfig(tmp_path / "refused", cluster.server, cluster.ca_file, "nobody-knows-this-token")
     lab = start(kubeconfig=refused, ready=False)
     warnings = waits(lab, "401 Unauthorized")
-    collections = {"certificatesigningrequests", "nodeenrollments", "nodes", "services", "endpointslices", "servicecidrs"}
+    collections = {
+        "certificatesigningrequests",
+        "nodeenrollments",
+        "nodes",
+        "services",
+        "endpointslices",
+        "servicecidrs",
+    }
     lab.wait(lambda: lab.operator.metric("nodegate_relists_total", reason="error") > 2 * 7, "several tries")
     warnings = [line["msg"] for line in lab.said("", "warning")]
     assert {warning.split()[2].rstrip(":") for warning in warnings} == collections

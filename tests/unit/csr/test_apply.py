@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from nodegate.csr.apply import Written, approval_body, read_request, write_condition
 from nodegate.errors import Forbidden, Invalid, Unavailable
-from nodegate.facts import CSR_PATH
-from tests.unit.fake_cluster import APPROVE, CSR, World, run_world
+from nodegate.facts import BULKY, CSR_PATH, _undecided
+from tests.unit.fake_cluster import APPROVE, CSR, READ_REQUEST, World, run_world
 from tests.unit.kube.fake_api import Answer, drop, status
 
 _CONDITION = {"type": "Approved", "status": "True", "reason": "BootstrapApproved", "message": "fine"}
@@ -80,6 +81,42 @@ async def test_what_is_not_taken_is_raised(world: World, answer: Answer, error: 
 
     with pytest.raises(error):
         await write_condition(world.client, world.cluster.objects[CSR_PATH][CSR], _CONDITION)
+
+
+def _trimmed(world: World) -> Any:
+    """Return the request as the store keeps it when its annotations are bulky."""
+    body = world.cluster.change(CSR_PATH, CSR, metadata={"annotations": {"bulk": "x" * (BULKY + 1)}})
+    kept = _undecided(body)
+    assert "annotations" not in kept["metadata"]
+    return kept
+
+
+async def test_what_memory_has_left_out_is_read_again(world: World) -> None:
+    """Bulky metadata is not kept in memory, and yet goes along with the approval."""
+    body = _trimmed(world)
+
+    assert await write_condition(world.client, body, _CONDITION) is Written.DONE
+    (sent,) = world.cluster.bodies[APPROVE]
+    assert len(sent["metadata"]["annotations"]["bulk"]) == BULKY + 1
+    assert world.cluster.asked == [READ_REQUEST, APPROVE]
+
+
+async def test_what_has_changed_since_memory_is_not_written(world: World) -> None:
+    """The request that is read again must be the one that was judged."""
+    body = _trimmed(world)
+    world.cluster.change(CSR_PATH, CSR, metadata={"labels": {"a": "b"}})
+
+    assert await write_condition(world.client, body, _CONDITION) is Written.CHANGED
+    assert world.cluster.conditions() == []
+
+
+async def test_what_has_gone_since_memory_is_gone(world: World) -> None:
+    """A request that cannot be read again because it is gone needs nothing."""
+    body = _trimmed(world)
+    world.cluster.delete_object(CSR_PATH, CSR)
+
+    assert await write_condition(world.client, body, _CONDITION) is Written.GONE
+    assert world.cluster.asked == [READ_REQUEST]
 
 
 @pytest.mark.parametrize("name", ["x?dryRun=All", "a b", "csr#1", "ü\x1b[31m", "c" * 600])

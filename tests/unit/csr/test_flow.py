@@ -281,17 +281,6 @@ async def test_trouble_of_one_request_outlasts_the_hold_of_another(world: World)
     assert world.trouble() != ""
 
 
-async def test_lost_answer_after_a_refusal_ends_the_trouble(world: World) -> None:
-    """A request that was refused once, and then landed unheard, keeps nobody from being ready."""
-    world.cluster.answers[APPROVE].extend([status(403, "Forbidden"), world.cluster.landed])
-    await world.judge()
-    await world.judge()
-    assert world.trouble() != ""
-
-    assert await world.judge() == [READ_REQUEST]
-    assert world.trouble() == ""
-
-
 async def test_policy_that_refuses_is_tried_slowly(world: World) -> None:
     """422 on a request that nobody else has decided is a policy's no: not ready, and tried again slowly."""
     world.cluster.answers[APPROVE].append(status(422, "Invalid"))
@@ -306,6 +295,7 @@ async def test_contradiction_is_judged_again(world: World) -> None:
     denied = [{"type": "Denied", "status": "True", "reason": "ByHand", "message": "no"}]
 
     async def refuse(request: web.Request) -> web.StreamResponse:
+        """Let another deny first."""
         world.cluster.change(CSR_PATH, CSR, status={"conditions": denied})
         return await status(422, "Invalid")(request)  # type: ignore[no-any-return]  # an answer's
 
@@ -315,91 +305,6 @@ async def test_contradiction_is_judged_again(world: World) -> None:
     assert world.cluster.conditions() == [("Denied", "ByHand")]
     assert world.told("ignore", "already_decided") == 1
     assert world.told("approve", "bootstrap_approved") == 0
-
-
-async def test_lost_answer_that_landed_counts_once(world: World) -> None:
-    """An approval whose answer was lost is told as what it is, an approval, and only once."""
-    world.cluster.answers[APPROVE].append(world.cluster.landed)
-    await world.judge()
-    assert world.told("approve", "bootstrap_approved") == 0
-    assert world.due_s(world.requests, CSR) == pytest.approx(RETRY_S, abs=RETRY_S)
-
-    assert await world.judge() == [READ_REQUEST]
-    assert await world.judge() == []
-
-    assert world.told("approve", "bootstrap_approved") == 1
-    assert world.told("ignore", "already_decided") == 0
-    assert world.trouble() == ""
-
-
-async def test_lost_answer_is_not_forgotten_when_the_store_is_faster(world: World) -> None:
-    """An approval whose answer was lost is told, too, when the watch has shown it decided by then."""
-    world.cluster.answers[APPROVE].append(world.cluster.landed)
-    await world.judge()
-    await world.sync()
-
-    assert await world.judge() == [READ_REQUEST]
-    assert world.told("approve", "bootstrap_approved") == 1
-
-
-async def test_lost_answer_survives_a_failing_read(world: World) -> None:
-    """When the look after a lost answer fails as well, the next look still knows whose approval it is."""
-    world.cluster.answers[APPROVE].append(world.cluster.landed)
-    world.cluster.answers[READ_REQUEST].extend([drop] * 4)
-    await world.judge()
-    await world.judge()
-    await world.sync()
-
-    assert await world.judge() == [READ_REQUEST]
-    assert world.told("approve", "bootstrap_approved") == 1
-
-
-async def test_lost_answer_that_did_not_land_is_approved_again(world: World) -> None:
-    """An approval that never arrived is judged and written anew."""
-    world.cluster.answers[APPROVE].append(drop)
-    await world.judge()
-    await world.sync()
-
-    assert await world.judge() == [READ_REQUEST, RECORD, APPROVE]
-    assert world.cluster.conditions() == [("Approved", "BootstrapApproved")]
-    assert world.told("approve", "bootstrap_approved") == 1
-    assert world.cluster.enrollment()["status"]["joinCount"] == 1
-
-
-async def test_lost_answer_that_lands_late_counts_as_ours(world: World) -> None:
-    """An approval that lands while it is being tried again is told as an approval, not as another's."""
-    world.cluster.answers[APPROVE].append(drop)
-    await world.judge()
-    (late,) = world.cluster.bodies[APPROVE]
-    world.cluster.acts[APPROVE].append(lambda: world.cluster.change(CSR_PATH, CSR, status=late["status"]))
-
-    assert await world.judge() == [READ_REQUEST, RECORD, READ_ENROLLMENT, RECORD, APPROVE, READ_REQUEST]
-    assert world.told("approve", "bootstrap_approved") == 1
-    assert world.told("ignore", "already_decided") == 0
-
-
-async def test_lost_answer_of_a_request_that_is_gone(world: World) -> None:
-    """A request that is gone after a lost answer is forgotten."""
-    world.cluster.answers[APPROVE].append(drop)
-    await world.judge()
-    world.cluster.delete_object(CSR_PATH, CSR)
-    await world.sync()
-
-    assert await world.judge() == [READ_REQUEST]
-    assert await world.judge() == []
-    assert world.told("approve", "bootstrap_approved") == 0
-
-
-async def test_lost_answer_of_a_request_that_another_denied(world: World) -> None:
-    """Another's denial is not taken for our lost approval."""
-    denied = [{"type": "Denied", "status": "True", "reason": "ByHand", "message": "no"}]
-    world.cluster.answers[APPROVE].append(drop)
-    await world.judge()
-    world.cluster.change(CSR_PATH, CSR, status={"conditions": denied})
-
-    assert await world.judge() == [READ_REQUEST]
-    assert world.told("approve", "bootstrap_approved") == 0
-    assert world.told("ignore", "already_decided") == 1
 
 
 async def test_unreachable_server_is_tried_again_soon(renewing: World) -> None:
@@ -429,6 +334,7 @@ async def test_always_changing_request_goes_to_the_end(world: World) -> None:
     """A request that changes at every try is put off, not judged for ever."""
 
     def touch(call: str) -> None:
+        """Change it just before it is written."""
         if call == APPROVE:
             world.cluster.change(CSR_PATH, CSR, metadata={"labels": {"n": str(world.cluster.version)}})
 
@@ -445,6 +351,7 @@ async def test_always_changing_enrollment_is_tried_later(world: World) -> None:
     """An enrollment that changes at every try approves nothing; the request is tried again later."""
 
     def touch(call: str) -> None:
+        """Change it just before it is written."""
         if call == RECORD:
             world.cluster.change(ENROLLMENT_PATH, NODE, metadata={"labels": {"n": str(world.cluster.version)}})
 

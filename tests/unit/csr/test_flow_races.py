@@ -101,6 +101,7 @@ async def test_revoked_between_record_and_conflict_is_denied(world: World) -> No
     """A request that conflicts after its key was recorded is judged anew, under the enrollment as it is by then."""
 
     def both() -> None:
+        """Change the request and revoke."""
         _touch_request(world.cluster)
         world.cluster.enroll(bootstrap=TOKEN, state="Revoked")
 
@@ -137,6 +138,7 @@ async def test_replaced_request_is_not_approved_by_its_name(world: World) -> Non
     """Another request of the same name, made between judging and approving, is judged by itself."""
 
     def replace() -> None:
+        """Put a stranger's request in its place."""
         world.cluster.delete_object(CSR_PATH, CSR)
         world.cluster.ask(metadata={"uid": "other"}, username="jane", groups=["system:authenticated"])
 
@@ -228,11 +230,13 @@ class Promise:
         get, patch, update = cluster._get, cluster._patch, cluster._update
 
         async def noted_get(request: Any) -> Any:
+            """Note an enrollment that is read."""
             if "nodeenrollments" in request.path:
                 self.asked = copy.deepcopy(cluster.objects[ENROLLMENT_PATH].get(NODE))
             return await get(request)
 
         async def noted_patch(request: Any) -> Any:
+            """Note an enrollment that a key is recorded in, as it was before."""
             before = copy.deepcopy(cluster.objects[ENROLLMENT_PATH].get(NODE))
             answer = await patch(request)
             if answer.status == 200:
@@ -240,6 +244,7 @@ class Promise:
             return answer
 
         async def noted_update(request: Any) -> Any:
+            """Note an approval and what it rests on."""
             answer = await update(request)
             if answer.status == 200:
                 recorded = cluster.objects[ENROLLMENT_PATH].get(NODE)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hack.vectors import manifests as m
+from nodegate import facts
 from nodegate.clock import now
 from nodegate.enrollment import flow
 from nodegate.enrollment.flow import BY_PERSON_RETRY_S, COLLECT_S, ROUNDS, STALE_RETRY_S
@@ -24,8 +25,9 @@ _NAME = NodeName(NODE)
 
 
 @pytest.fixture(name="world")
-async def _world() -> AsyncIterator[World]:
-    """A cluster with node-a's enrollment, its status not written yet."""
+async def _world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A cluster with node-a's enrollment, its status not written yet, and no fallback for kopf in the queue."""
+    monkeypatch.setattr(facts, "KOPF_FIRST_S", 3600.0)
     async with run_world() as world:
         world.cluster.enroll(processed=False, addresses=["10.0.0.5"])
         await world.sync()
@@ -105,6 +107,7 @@ async def test_conflicts_without_end_are_put_off(world: World) -> None:
     """An enrollment that changes at every try is tried again later, with its last decision; that is no trouble."""
 
     def touch(call: str) -> None:
+        """Change it just before it is written."""
         if call == RECORD:
             world.cluster.change(ENROLLMENT_PATH, NODE, metadata={"labels": {"n": str(world.cluster.version)}})
 
