@@ -190,12 +190,13 @@ class Cluster(FakeApi):
         for version, path, past in self.history:
             if version > int(request.query.get("resourceVersion", "0")) and path == request.path:
                 waiting.put_nowait(past)
+        matched = {name for name, body in self.objects[request.path].items() if _selects(request, body)}
         self.watchers.append(waiting)
         self.following[request.path].append(waiting)
         try:
             while (line := await waiting.get()) is not None:
-                if _selects(request, json.loads(line)["object"]):
-                    await response.write(line)
+                if shown := _as_selected(request, json.loads(line), matched):
+                    await response.write(shown)
         finally:
             self.watchers.remove(waiting)
             self.following[request.path].remove(waiting)
@@ -253,6 +254,18 @@ def _selects(request: web.Request, body: Any) -> bool:
         body = body.get(key, {})
     # A field that an object does not have counts as empty.
     return not field or bool((body or "") == value)
+
+
+def _as_selected(request: web.Request, told: Any, matched: set[str]) -> bytes:
+    """Return an event as a watch with this selector shows it: gone once it matches no more, nothing if it never did."""
+    name = told["object"].get("metadata", {}).get("name")
+    if name is None:
+        return event(told["type"], told["object"])
+    known, fits = name in matched, told["type"] != "DELETED" and _selects(request, told["object"])
+    (matched.add if fits else matched.discard)(name)
+    if fits:
+        return event("MODIFIED" if known else "ADDED", told["object"])
+    return event("DELETED", told["object"]) if known else b""
 
 
 @asynccontextmanager

@@ -206,7 +206,7 @@ class RequestFlow:
         if text is None or decision.mode is Mode.AUDIT:
             return Written.DONE
         try:
-            return await write_condition(self._client, decision.body, text)
+            written = await write_condition(self._client, decision.body, text)
         except Unavailable:
             self._unsure[name] = decision
             raise
@@ -215,6 +215,11 @@ class RequestFlow:
             if fresh is not None and not (fresh.get("status") or {}).get("conditions"):
                 raise  # Nobody else has decided: a policy refuses what we write, and will refuse it again.
             return Written.CHANGED
+        if self._refused:
+            # Writing works: what is refused is about that request alone, and no reason to be not ready.
+            self._refused.clear()
+            self._reporter.trouble(None)
+        return written
 
     def _tell(self, decision: "Decision") -> None:
         judgement, name = decision.judgement, decision.judgement.csr.name

@@ -33,6 +33,7 @@ ENROLLMENTS = "/apis/nodegate.dev/v1alpha1/nodeenrollments"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 ROLES, BINDINGS = f"{_RBAC}/clusterroles", f"{_RBAC}/clusterrolebindings"
 SERVICE_CIDRS = "/apis/networking.k8s.io/v1/servicecidrs"
+TOKEN = "abcdef"  # noqa: S105 - an id, not a secret
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2990-01-01T00:00:00Z"
 
 
@@ -75,9 +76,7 @@ def role(name: str, resource: str, verb: str, *names: str) -> Body:
     return {"metadata": {"name": name}, "rules": [rule]}
 
 
-def secret(
-    token_id: str = "abcdef", *, name: str = "", kind: str = "bootstrap.kubernetes.io/token", **data: str
-) -> Body:
+def secret(token_id: str = TOKEN, *, name: str = "", kind: str = "bootstrap.kubernetes.io/token", **data: str) -> Body:
     """Return the Secret of a bootstrap token; keywords replace its data, underscores standing for hyphens."""
     content = {
         "token-id": token_id,
@@ -138,6 +137,7 @@ def allowed(review: Review) -> bool:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # Head and body in one packet: two would wait for each other's acknowledgement.
     server: "Stub"
 
     def do_GET(self) -> None:

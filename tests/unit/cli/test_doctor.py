@@ -4,14 +4,18 @@ The cluster is a server on loopback that answers as the API server does; what on
 in the integration tests.
 """
 
+import contextlib
+import io
 import json
+import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from nodegate.cli.__main__ import main
 from nodegate.cli.checks.rights import needed
 from nodegate.clock import now
 from tests.manifests.test_rbac import ALLOWED
@@ -49,16 +53,31 @@ IDS = (
     "tokens-group",
 )
 OLD = "2020-01-01T00:00:00Z"
-CLIENT = "certificatesigningrequests/nodeclient"
+REQUESTS = "certificatesigningrequests"
+CLIENT = f"{REQUESTS}/nodeclient"
+
+
+@pytest.fixture(autouse=True)
+def _no_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", os.devnull + "/none")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+def within(*words: str) -> tuple[int, str]:
+    """Run the plugin in this process, for there are many runs; return the exit code and what it printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = main(words)
+    return code, printed.getvalue()
 
 
 def examined(answers: Mapping[str, Any], **more: Any) -> dict[str, dict[str, str]]:
     """Return the items of the report on a cluster, by id."""
-    with stub.served(answers, date=format_datetime(now(), usegmt=True), **more) as server:
-        done = run("doctor", "-o", "json", *server.words)
-    body = json.loads(done.stdout)
+    with stub.served(answers, **({"date": format_datetime(now(), usegmt=True)} | more)) as server:
+        code, printed = within("doctor", "-o", "json", *server.words)
+    body = json.loads(printed)
     results = [item["result"] for item in body["items"]]
-    assert done.returncode == (1 if "fail" in results else 0), done.stderr
+    assert code == (1 if "fail" in results else 0)
     assert body["summary"] == {grade: results.count(grade) for grade in ("ok", "warn", "fail", "skip")}
     return {item["id"]: item for item in body["items"]}
 
@@ -200,7 +219,7 @@ GROUP = stub.deployment(NODEGATE_BOOTSTRAP_GROUP="system:bootstrappers:mine")
 )
 def test_each_check_finds_what_it_is_for(check: str, result: str, words: str, deviation: Mapping[str, Any]) -> None:
     """One deviation from the healthy cluster is found by its check, with evidence and a remedy."""
-    found = examined({key: body for key, body in (stub.healthy() | deviation).items() if body is not None})
+    found = examined({key: body for key, body in (stub.healthy() | dict(deviation)).items() if body is not None})
 
     assert found[check]["result"] == result, found[check]
     assert words in found[check]["found"]
@@ -295,19 +314,14 @@ def test_no_right_to_look_is_a_skip() -> None:
 @pytest.mark.parametrize(("seconds", "result"), [(0, "ok"), (3, "ok"), (-3, "ok"), (30, "warn"), (-30, "warn")])
 def test_clocks_are_compared(seconds: int, result: str) -> None:
     """The stamp on an answer tells how far the clocks are apart."""
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)  # noqa: TID251 - the test's own clock
-    with stub.served(stub.healthy(), date=date) as server:
-        items = json.loads(run("doctor", "-o", "json", *server.words).stdout)["items"]
+    date = format_datetime(now() + timedelta(seconds=seconds), usegmt=True)
 
-    assert next(item["result"] for item in items if item["id"] == "clock") == result
+    assert examined(stub.healthy(), date=date)["clock"]["result"] == result
 
 
 def test_without_a_stamp_the_clock_is_skipped() -> None:
     """An answer without Date says nothing about the clock."""
-    with stub.served(stub.healthy()) as server:
-        items = json.loads(run("doctor", "-o", "json", *server.words).stdout)["items"]
-
-    assert next(item["result"] for item in items if item["id"] == "clock") == "skip"
+    assert examined(stub.healthy(), date="")["clock"]["result"] == "skip"
 
 
 def test_the_table_wraps_and_counts() -> None:
