@@ -72,7 +72,12 @@ class LiveFacts:
         self._node_of: dict[str, NodeName | None] = {}
         self._pending: dict[NodeName, set[str]] = {}
         self._csrs = tuple(self._csr_informer(signer) for signer in MANAGED_SIGNERS)
-        self.enrollments = self._informer(ENROLLMENT_PATH, parse_enrollment, self._enrollment_changed)
+        self.enrollments = self._informer(
+            ENROLLMENT_PATH,
+            parse_enrollment,
+            self._enrollment_changed,
+            if_absent="apply the CRD: kubectl apply -k crds",
+        )
         self.nodes = self._informer("/api/v1/nodes", parse_node, self._node_changed)
         self._cluster = self._cluster_informers(read_service_cidrs=not settings.service_cidr)
 
@@ -110,7 +115,9 @@ class LiveFacts:
         if not read_service_cidrs:
             return (service, endpoints)
         path = "/apis/networking.k8s.io/v1/servicecidrs"
-        return (service, endpoints, self._informer(path, parse_service_cidr, self._service_cidr_changed))
+        absent = "before Kubernetes 1.33 set --service-cidr"
+        cidrs = self._informer(path, parse_service_cidr, self._service_cidr_changed, if_absent=absent)
+        return (service, endpoints, cidrs)
 
     @property
     def informers(self) -> tuple[Informer[Any], ...]:

@@ -114,7 +114,7 @@ class Connection:
             "timeoutSeconds": lasts_s,
             "allowWatchBookmarks": "true",
         }
-        response = self._send("GET", path, query, timeout_s=lasts_s + _GRACE_S)
+        response = self._send("GET", path, query, silent_s=lasts_s + _GRACE_S)
         if response.status != _OK:
             self._answer(response, f"GET {path}")
         try:
@@ -131,7 +131,7 @@ class Connection:
         query: Mapping[str, str | int],
         body: Mapping[str, Any] | None = None,
         *,
-        timeout_s: float | None = None,
+        silent_s: float | None = None,
     ) -> Any:
         """Send a request and return the answer, whose body is not read yet."""
         accepted = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
@@ -148,8 +148,9 @@ class Connection:
             with warnings.catch_warnings():
                 # Whoever asks for no verification knows it; kubectl does not nag either.
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-                timeout = (timeout_s or self._timeout_s) or None
-                return self._client.call_api(method, url, every, body, _request_timeout=timeout)
+                timeout = self._timeout_s or None
+                timeouts = (timeout, silent_s or timeout)  # To connect, and between two pieces of the answer.
+                return self._client.call_api(method, url, every, body, _request_timeout=timeouts)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._unreachable(error) from error
 

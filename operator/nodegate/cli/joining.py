@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> Exit:
         warn(caution)
     text = kubeconfig(args.node, cluster, token)
     if args.output_file:
-        _write(Path(args.output_file), text, force=args.force)
+        write_file(Path(args.output_file), text, force=args.force)
         print(f"{args.output_file} written, mode 0600", file=sys.stderr)
     else:
         sys.stdout.write(text)
@@ -236,7 +236,7 @@ def _exists(file: str) -> Stopped:
     return Stopped(Exit.USAGE, f"expected no file {visible(file)}, found one; give --force to replace it")
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def write_file(path: Path, text: str, *, force: bool) -> None:
     """Write a file that only its owner may read; it is there whole or not at all."""
     if path.exists() and not path.is_file():
         raise Stopped(Exit.USAGE, f"expected the name of a file, found {visible(str(path))}, which is something else")

@@ -42,7 +42,7 @@ exit codes:
   server refuses; 5 the API server could not be reached at the start; 130 interrupted"""
 
 _COLUMNS = (("TIME", 9), ("NODE", 24), ("REQUEST", 28), ("FOR", 10), ("STATE", 9), ("REASON", 0))
-_LASTS_S = 300
+_LASTS_S = 120
 """Seconds a watch lasts before the list is read again."""
 
 _PAUSES_S = (1, 2, 5, 10, 30)
@@ -146,12 +146,13 @@ class _Watch:
             try:
                 self._round()
             except Expired:
-                time.sleep(_PAUSES_S[0])  # The version is too old: the next round lists again.
+                pass  # The version is too old: the next round lists again.
             except ApiError as error:
                 if isinstance(error, _FATAL) or not self._started:
                     self._tell(_Told(self._follower, "FATAL", _explained(error)))
                     return
                 self._pause(error)
+            time.sleep(_PAUSES_S[0])  # A server that ends every watch at once is not to be kept busy.
 
     def _round(self) -> None:
         """List, and watch from there."""

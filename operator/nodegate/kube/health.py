@@ -9,7 +9,7 @@ import enum
 import logging
 from collections.abc import Callable
 
-from nodegate.errors import ApiError
+from nodegate.errors import ApiError, NotFound
 
 _log = logging.getLogger("nodegate.kube.informer")
 
@@ -32,8 +32,9 @@ class Health:
             before the first.
     """
 
-    def __init__(self, resource: str, time: Callable[[], float]) -> None:
+    def __init__(self, resource: str, time: Callable[[], float], if_absent: str = "") -> None:
         self._resource = resource
+        self._if_absent = if_absent
         self._time = time
         self._struck: tuple[Stage, type[ApiError], int, str] | None = None
         self.stage = Stage.LISTING
@@ -54,7 +55,8 @@ class Health:
     def failed(self, error: ApiError) -> None:
         """Note that the present stage failed."""
         struck = (self.stage, type(error), error.status, error.reason)
-        self.problem = f"{self._resource}: {error}"
+        hint = f"; {self._if_absent}" if self._if_absent and isinstance(error, NotFound) else ""
+        self.problem = f"{self._resource}: {str(error).strip()}{hint}"
         if struck != self._struck:
             _log.warning("cannot follow %s; trying again", self.problem)
         self._struck = struck

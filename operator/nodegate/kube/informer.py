@@ -55,6 +55,7 @@ class Informer(Generic[T]):
         resource: The collection's name for metrics and messages.
         observer: Hears of LISTs, events and objects left out.
         resync: Report unchanged objects, too, at every LIST.
+        if_absent: What to do when the collection does not exist, for the message.
         time: Monotonic seconds.
 
     Attributes:
@@ -74,6 +75,7 @@ class Informer(Generic[T]):
         resource: str,
         observer: InformerObserver | None = None,
         resync: bool = False,
+        if_absent: str = "",
         time: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._client = client
@@ -91,7 +93,7 @@ class Informer(Generic[T]):
         self._versions: dict[str, _Version] = {}
         self._backoff = Backoff(cap_s=QUICK_CAP_S)
         self._resource_version = ""
-        self._health = Health(resource, time)
+        self._health = Health(resource, time, if_absent)
         self.synced = asyncio.Event()
 
     @property

@@ -321,12 +321,12 @@ async def test_unreachable_server_is_tried_again_soon(renewing: World) -> None:
 
 
 async def test_missing_kind_is_no_missing_enrollment(renewing: World) -> None:
-    """404 for the kind itself says nothing about the enrollment: the worker tries again, nothing is held as unknown."""
+    """404 for the kind itself says nothing about the enrollment: it is tried again, nothing is held as unknown."""
     gone = {"code": 404, "reason": "NotFound", "message": "the server could not find the requested resource"}
     renewing.cluster.answers[READ_ENROLLMENT].append(raw(json.dumps(gone).encode(), 404))
 
-    with pytest.raises(Exception, match="could not find the requested resource"):
-        await renewing.judge()
+    assert await renewing.judge() == [READ_ENROLLMENT]
+    assert renewing.due_s(renewing.requests, CSR) is not None
     assert renewing.told("hold", "not_enrolled", kind="renewal") == 0
 
 
