@@ -45,6 +45,12 @@ def is_enrollment_watch(_method: str, path: str) -> bool:
     return "nodeenrollments" in path and "watch=true" in path
 
 
+def cut_off(proxy: ApiProxy, lab: Lab) -> None:
+    """Hold the enrollment watches once the operator's own store, not only its writes, knows the ready enrollment."""
+    lab.wait(lambda: lab.operator.metric("nodegate_enrollments", phase="Ready") >= 1, "the store to know it")
+    proxy.hold(is_enrollment_watch)
+
+
 def change(lab: Lab, node: str, **spec: object) -> None:
     """Change an enrollment's spec behind the operator's back."""
     lab.cluster.api("PATCH", f"{ENROLLMENTS}/{node}", {"spec": spec}, content_type=MERGE)
@@ -55,7 +61,7 @@ def test_a_revocation_that_was_not_seen_counts(proxy: ApiProxy, behind: Lab) -> 
     lab = behind
     joined, waiting, token = lab.join(lab.name(), addresses=["10.30.0.1"]), lab.name(), lab.token()
     lab.enroll(waiting, bootstrap={"tokenID": token.token_id})
-    proxy.hold(is_enrollment_watch)
+    cut_off(proxy, lab)
     change(lab, joined.name, state="Revoked")
     change(lab, waiting, state="Revoked")
 
@@ -76,7 +82,7 @@ def test_a_deletion_that_was_not_seen_counts(proxy: ApiProxy, behind: Lab) -> No
     lab = behind
     joined, waiting, token = lab.join(lab.name()), lab.name(), lab.token()
     lab.enroll(waiting, bootstrap={"tokenID": token.token_id})
-    proxy.hold(is_enrollment_watch)
+    cut_off(proxy, lab)
     for node in (joined.name, waiting):
         lab.cluster.api("DELETE", f"{ENROLLMENTS}/{node}")
     lab.held(lab.ask(waiting, token), "NotEnrolled")
@@ -88,7 +94,7 @@ def test_another_token_that_was_not_seen_counts(proxy: ApiProxy, behind: Lab) ->
     lab = behind
     node, old, new = lab.name(), lab.token(), lab.token()
     lab.enroll(node, bootstrap={"tokenID": old.token_id})
-    proxy.hold(is_enrollment_watch)
+    cut_off(proxy, lab)
     change(lab, node, bootstrap={"tokenID": new.token_id})
     lab.denied(lab.ask(node, old), "TokenMismatch")
     name = lab.ask(node, new)

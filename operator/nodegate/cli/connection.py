@@ -149,8 +149,8 @@ class Connection:
                 # Whoever asks for no verification knows it; kubectl does not nag either.
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
                 timeout = self._timeout_s or None
-                timeouts = (timeout, silent_s or timeout)  # To connect, and between two pieces of the answer.
-                return self._client.call_api(method, url, every, body, _request_timeout=timeouts)
+                limits = timeout if silent_s is None else (timeout, silent_s)  # In all; or to connect and of silence.
+                return self._client.call_api(method, url, every, body, _request_timeout=limits)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._unreachable(error) from error
 
