@@ -65,8 +65,7 @@ async def wait_approved(api: Api, prefix: str, count: int) -> list[float]:
 
 
 async def settled(subject: Subject) -> None:
-    """Wait until it is ready and has had time to bring statuses up to date."""
-    await subject.ready()
+    """Wait until it has brought statuses up to date."""
     calls = -1.0
     while calls != subject.all_calls():
         calls = subject.all_calls()
@@ -87,7 +86,7 @@ async def backlog(target: Target, api: Api, nodes: list[str], scratch: Path) -> 
         rates[prefix] = await approve_all(api, prefix, record=record)
         await clear(api)
         await make_enrollments(api, nodes)
-    async with running(target.kubeconfig, PORT, scratch / "backlog.log") as subject:
+    with running(target.kubeconfig, scratch) as subject:
         await settled(subject)
         calls = subject.decision_calls()
         subject.pause()
@@ -147,16 +146,14 @@ async def steady(api: Api, subject: Subject, nodes: list[str]) -> list[Row]:
 async def memory(target: Target, api: Api, size: int, scratch: Path) -> list[Row]:
     """Measure resident memory idle, and with many enrollments and decided requests."""
     await clear(api)
-    async with running(target.kubeconfig, PORT, scratch / "idle.log") as subject:
-        await subject.ready()
+    with running(target.kubeconfig, scratch) as subject:
         await asyncio.sleep(2)
         idle = subject.rss_mib
     nodes = [f"m{number:05}" for number in range(size)]
     await make_enrollments(api, nodes)
     await make_requests(api, "decided", nodes)
     await approve_all(api, "decided", record=False)
-    async with running(target.kubeconfig, PORT, scratch / "full.log") as subject:
-        await subject.ready()
+    with running(target.kubeconfig, scratch) as subject:
         await asyncio.sleep(20)
         full = subject.rss_mib
     await clear(api)
@@ -171,19 +168,16 @@ async def measure(target: Target, count: int, size: int, scratch: Path) -> list[
     nodes = [f"b{number:05}" for number in range(count)]
     async with connect(target.server, target.ca_file, target.certificate, target.key) as api:
         await make_enrollments(api, nodes)
-        async with running(target.kubeconfig, PORT, scratch / "warm.log") as subject:
+        with running(target.kubeconfig, scratch) as subject:
             await settled(subject)
         with unsigned(target):
             rows = await backlog(target, api, nodes, scratch)
         await clear(api)
         await make_enrollments(api, nodes)
-        async with running(target.kubeconfig, PORT, scratch / "steady.log") as subject:
+        with running(target.kubeconfig, scratch) as subject:
             await settled(subject)
             rows += await steady(api, subject, nodes)
         return rows + await memory(target, api, size, scratch)
-
-
-PORT = 18099
 
 
 def table(rows: list[Row]) -> str:

@@ -1,102 +1,42 @@
-"""The operator as the subject of measurement: a real process, its CPU, memory and own metrics."""
+"""The operator as the subject of measurement: a real process, what it asks of the API server, and what it does."""
 
-import asyncio
 import json
-import os
-import re
-import signal
-import sys
 import time
-import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from hack.bench.load import CSRS, Api
+from hack.operator_process import OperatorProcess
 
-_LINE = re.compile(r"^nodegate_api_requests_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
+_CALLS: Final = "nodegate_api_requests_total"
 
 
-class Subject:
-    """One running operator."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self._process = process
-        self._port = port
-
-    @property
-    def cpu_s(self) -> float:
-        """CPU seconds that the process has used, user and system."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def rss_mib(self) -> float:
-        """Resident memory, in MiB."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-    def requests(self) -> dict[str, float]:
-        """Return how many requests it has made, by verb and resource, watches and lists left out."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
-            text = answer.read().decode()
-        counts: dict[str, float] = {}
-        for match in _LINE.finditer(text):
-            labels = dict(pair.split("=", 1) for pair in match["labels"].replace('"', "").split(","))
-            if labels["verb"] not in ("list", "watch"):
-                key = f"{labels['verb']} {labels['resource']}"
-                counts[key] = counts.get(key, 0) + float(match["value"])
-        joins = re.search(r"^nodegate_enrollment_joins_total (\S+)$", text, re.MULTILINE)
-        return counts | {"joins": float(joins[1]) if joins else 0.0}
+class Subject(OperatorProcess):
+    """One running operator, and its calls counted by itself."""
 
     def all_calls(self) -> float:
         """Return how many requests it has made, lists and watches left out."""
-        return sum(value for key, value in self.requests().items() if key != "joins")
+        return self.metric(_CALLS) - self.metric(_CALLS, verb="list") - self.metric(_CALLS, verb="watch")
 
     def decision_calls(self) -> float:
         """Return how many of them were on the way to a decision: approvals, joins and reads, no bookkeeping."""
-        counts = self.requests()
-        joins = counts.get("joins", 0)
-        wanted = ("update certificatesigningrequests/approval", "get nodeenrollments", "get certificatesigningrequests")
-        return joins + sum(counts.get(key, 0) for key in wanted)
-
-    def pause(self) -> None:
-        """Stop it in its tracks, so that a backlog can be made."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._process.send_signal(signal.SIGCONT)
-
-    async def ready(self) -> None:
-        """Wait until it answers on /readyz."""
-        while True:
-            if self._answers():
-                return
-            await asyncio.sleep(0.05)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz"):
-                return True
-        except OSError:
-            return False
+        approvals = self.metric(_CALLS, verb="update", resource="certificatesigningrequests/approval")
+        reads = self.metric(_CALLS, verb="get")
+        return approvals + reads + self.metric("nodegate_enrollment_joins_total")
 
 
-@asynccontextmanager
-async def running(kubeconfig: Path, port: int, log: Path) -> AsyncIterator[Subject]:
-    """Run the operator as its own process; stopped by SIGTERM at the end."""
-    with log.open("wb") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nodegate", "operator"),
-            *("--listen", f"127.0.0.1:{port}", "--kubeconfig", str(kubeconfig)),
-            stderr=sink,
-        )
-        try:
-            yield Subject(process, port)
-        finally:
-            process.terminate()
-            await process.wait()
+@contextmanager
+def running(kubeconfig: Path, folder: Path) -> Iterator[Subject]:
+    """Run the operator until it is ready and then further; stopped at the end."""
+    subject = Subject(kubeconfig, folder)
+    try:
+        subject.start()
+        subject.wait_ready()
+        yield subject
+    finally:
+        subject.stop()
 
 
 async def approved(api: Api, prefix: str) -> AsyncGenerator[tuple[str, float], None]:
