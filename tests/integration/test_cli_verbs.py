@@ -54,6 +54,9 @@ def create(cluster: Cluster, body: Body, *words: str) -> None:
     cluster.kubectl("create", "-f", "-", *words, input=json.dumps(body))
 
 
+JUDGED = {"reserved", "conflict", "operator"}
+"""Rules of lint that ask for more than the schema does."""
+
 ODD: Sequence[Body] = (
     {"bootstrap": None, "serving": None, "addresses": None},
     {"bootstrap": {"tokenID": None, "maxJoins": None}},
@@ -120,7 +123,7 @@ def test_lint_and_the_api_server_agree(installed: Cluster, tmp_path: Path) -> No
         (tmp_path / f"{number}.json").write_text(text, encoding="utf-8")
         theirs = installed.kubectl("create", "--dry-run=server", "-f", "-", input=text, check=False)
         found = json.loads(plugin(installed, "lint", str(tmp_path / f"{number}.json"), "-o", "json").stdout)["items"]
-        ours = [each for each in found if each["severity"] == "error" and each["rule"] not in {"reserved", "conflict"}]
+        ours = [each for each in found if each["severity"] == "error" and each["rule"] not in JUDGED]
         if (theirs.returncode != 0) != bool(ours):
             parted.append((body, theirs.stderr, ours))
 

@@ -29,6 +29,9 @@ examples:
   # Which nodes are enrolled, and who asks without being enrolled?
   {PROG} list
 
+  # Does no node join? Examine the cluster
+  {PROG} doctor
+
 Use "{PROG} VERB --help" for the flags and examples of a verb."""
 
 

@@ -9,14 +9,14 @@ import argparse
 import difflib
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from nodegate.cli import terminal
 from nodegate.cli.arguments import PROG, add_output, add_verb, moment
-from nodegate.cli.enrollment_schema import SPEC
+from nodegate.cli.enrollment_shape import as_stored, faults
 from nodegate.cli.exits import Exit
 from nodegate.cli.facts import KINDS, Facts, Manifest, gather
 from nodegate.cli.findings import Finding, Severity, counts, finding, finding_line, ordered, report
@@ -24,7 +24,6 @@ from nodegate.cli.lint_rules import Beside, Entry, remarks
 from nodegate.cli.manifests import read_file, uncollected
 from nodegate.cli.objects import print_object
 from nodegate.cli.places import FieldPath, Place, Unreadable
-from nodegate.cli.schema import Problem, problems, unknown_field
 from nodegate.clock import now
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Deny, Fact, Hold, Judgement, Policy
@@ -32,7 +31,6 @@ from nodegate.csr.render import verdict_name
 from nodegate.enrollment.model import NodeName
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.errors import Malformed
-from nodegate.identity import is_subdomain
 from nodegate.names import API_GROUP, API_VERSION
 from nodegate.text import listed, visible
 
@@ -57,26 +55,6 @@ examples:
 
 exit codes:
   0 no errors (warnings are allowed without --strict); 1 errors; 2 usage, or a file that cannot be read"""
-
-_HEAD = ("apiVersion", "kind", "metadata", "spec", "status")
-_METADATA = (
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-)
-"""The fields of metadata that there are (Kubernetes, meta/v1 ObjectMeta)."""
 
 _ENROLLMENT, _REQUEST = "NodeEnrollment", "CertificateSigningRequest"
 
@@ -173,19 +151,20 @@ class _Linting:
             self._say(place, Severity.INFO, ("kind",), f"a {visible(kind)} is not looked at", "not-looked-at")
 
     def _enrollment(self, manifest: Manifest, place: Place) -> None:
-        found = [*_shape(manifest.body)]
+        found = [*faults(manifest.body)]
         for problem in found:
             self._say(place, Severity.ERROR, *problem)
         if found:
             self.missing |= {Fact.ENROLLMENT, Fact.CLAIMS}
             return
         try:
-            enrollment = parse_enrollment(manifest.body, offline=True)
-        except Malformed as error:  # Its status: the schema's own rules have been asked.
-            self._say(place, Severity.ERROR, (), str(error), "type")
+            body = as_stored(manifest.body)
+            enrollment = parse_enrollment(body, offline=True)
+        except Malformed as error:  # The schema's rules hold; what is left is the status, and parts of a microsecond.
+            self._say(place, Severity.ERROR, (), f"the operator cannot read it: {error}", "operator")
             self.missing |= {Fact.ENROLLMENT, Fact.CLAIMS}
             return
-        before = self.entries.setdefault(enrollment.name, Entry(enrollment, manifest.body, place))
+        before = self.entries.setdefault(enrollment.name, Entry(enrollment, body, place))
         if before.place is not place:
             self._twice(enrollment.name, before.place, place)
 
@@ -231,40 +210,6 @@ class _Linting:
     def _judge(self, manifest: Manifest, place: Place, facts: Facts, at: datetime) -> None:
         judgement = judge(facts.case(manifest.body, policy=Policy(), now=at))
         self._say(place, _severity(judgement), (), _verdict(judgement), "verdict")
-
-
-def _shape(body: Mapping[Any, Any]) -> Iterator[Problem]:
-    """Yield what the API server would refuse."""
-    for key in body:
-        if key not in _HEAD:
-            yield unknown_field(str(key), dict.fromkeys(_HEAD), ())
-    if body.get("apiVersion") != API_VERSION:
-        found = visible(str(body.get("apiVersion") or "nothing"))
-        yield Problem(("apiVersion",), f"expected {API_VERSION}, found {found}", "kind")
-    yield from _metadata(body.get("metadata"))
-    if body.get("spec") is None:
-        yield Problem(("spec",), "expected spec, found nothing; write spec: {} for an open enrollment", "required")
-    else:
-        yield from problems(SPEC, body["spec"], ("spec",))
-
-
-def _metadata(meta: Any) -> Iterator[Problem]:
-    if not isinstance(meta, Mapping):
-        yield Problem(("metadata",), "expected an object with a name, found none", "required")
-        return
-    for key in meta:
-        if key not in _METADATA:
-            yield unknown_field(str(key), dict.fromkeys(_METADATA), ("metadata",))
-    name = meta.get("name")
-    if name is None:
-        yield Problem(("metadata", "name"), "expected the name of the node, found nothing", "required")
-    elif not isinstance(name, str):
-        yield Problem(
-            ("metadata", "name"), f"expected a string, found {visible(str(name))}; write it in quotes", "type"
-        )
-    elif not is_subdomain(name):
-        message = f"expected a lower-case DNS-1123 subdomain, the name of the node, found {visible(name)!r}"
-        yield Problem(("metadata", "name"), message, "name")
 
 
 def _tokens(entries: Iterable[Entry]) -> Mapping[str, list[NodeName]]:

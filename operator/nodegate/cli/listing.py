@@ -19,7 +19,7 @@ from nodegate.cli.exits import Exit
 from nodegate.cli.facts import kind_of
 from nodegate.cli.labels import Test, parse_selector
 from nodegate.cli.layout import EMPTY, Line, Span, Style, ago, span_of_time, table
-from nodegate.cli.manifests import read_files
+from nodegate.cli.manifests import read_files, uncollected
 from nodegate.cli.objects import print_object, warn
 from nodegate.clock import now
 from nodegate.csr.model import CsrFacts, Kind
@@ -90,7 +90,8 @@ class _Found(NamedTuple):
 def run(args: argparse.Namespace) -> Exit:
     """List, and return what to end with."""
     selects = parse_selector(args.selector)
-    found = _from_files(args) if args.filename else _from_cluster(args)
+    with uncollected():
+        found = _from_files(args) if args.filename else _from_cluster(args)
     enrolled = {_name(body) for body in found.enrollments}
     filtered = bool(args.phase or args.selector)
     asking = [] if filtered else _asking(found.requests, enrolled)

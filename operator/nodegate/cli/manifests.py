@@ -51,7 +51,8 @@ def read_files(names: Iterable[str]) -> dict[str, tuple[Manifest, ...]]:
     for name in names:
         if name in read:
             raise Malformed(f"{_shown(name)}: expected each file once, found it twice; name it once")
-        read[name] = tuple(read_file(name))
+        with uncollected():
+            read[name] = tuple(read_file(name))
     return read
 
 

@@ -250,6 +250,13 @@ def test_what_cannot_be_taken_in_is_an_error(tmp_path: Path, body: dict[str, Any
     assert any(message in each["message"] for each in found), found
 
 
+def test_a_whole_number_may_have_a_point(tmp_path: Path) -> None:
+    """The API server takes 600.0 for 600, and so does lint."""
+    enrollment = samples.enrollment(bootstrap={"users": ["u"], "maxJoins": 2.0}, maxExpirationSeconds=600.0)
+
+    assert lint(tmp_path, enrollment) == []
+
+
 def test_a_file_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
     """What cannot be read is no finding: nothing was checked."""
     done = run("lint", str(tmp_path / "nope.yaml"))

@@ -153,6 +153,32 @@ def test_what_does_not_mend_by_itself_ends_it(deviation: Mapping[str, Any], code
     assert "Traceback" not in done.stderr
 
 
+def test_a_watch_that_ends_or_fails_is_taken_up_again() -> None:
+    """After a watch has ended, and after a list has failed, what has changed meanwhile is told."""
+    decided = stub.items(approved(samples.bootstrap("csr-1"), certificate="eA=="))
+    with (
+        stub.served(dict(WAITING)) as server,
+        subprocess.Popen(
+            [*PROGRAM, "watch", "--no-headers", "--for", "60s", *server.words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        server.answers = WAITING | {stub.REQUESTS: 500}
+        warning = process.stderr.readline()
+        server.answers = WAITING | {stub.REQUESTS: decided}
+        later = [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(signal.SIGINT)
+
+    assert b"Pending" in first
+    assert warning.startswith(b"warning: 500")
+    assert [line.split()[4] for line in later] == [b"Approved", b"Issued"]
+
+
 def test_interruption_ends_it_with_130() -> None:
     """Ctrl-C ends it quietly, whatever its watches are doing."""
     with (
