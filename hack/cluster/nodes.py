@@ -12,6 +12,7 @@ from typing import Self
 from hack.cluster.api import call
 from hack.cluster.errors import ApiRefused
 from hack.cluster.kubeconfig import read_kubeconfig
+from hack.cluster.kubemark_traces import Kubemark
 from hack.cluster.process import Component, free_ports
 
 
@@ -46,7 +47,7 @@ class HollowNode:
         self.cert_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         ports = free_ports(2)
         flags = (f"--kubelet-port={ports[0]}", f"--kubelet-read-only-port={ports[1]}")
-        return Component(
+        return Kubemark(
             f"node {self.name}",
             [*self._command, *flags],
             self._folder / "kubelet.log",
