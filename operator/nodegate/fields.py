@@ -68,6 +68,10 @@ class Fields:
                 raise Malformed(f"{self._at(key)}[{index}]: expected a string, found {_kind(value)}")
         return tuple(values)
 
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return an object of strings, such as labels, as pairs sorted by key."""
+        return tuple((key, self.text(key)) for key in sorted(self.keys()))
+
     def flag(self, key: str, *, default: bool = False) -> bool:
         """Return a boolean, or `default` when it is absent."""
         value = self._read(key, bool, "true or false")

@@ -38,3 +38,6 @@ FIELD_MANAGER = "nodegate"
 
 EVENT_CONTROLLER = "nodegate.dev/operator"
 """The reporting controller of every event."""
+
+ACCEPT_NODE_UID = "nodegate.dev/accept-node-uid"
+"""The enrollment's annotation that names the UID of a replaced Node that may carry on."""

@@ -7,7 +7,7 @@ always becomes an `Enrollment`; anything else is an `errors.Malformed` from ``pa
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import NewType, Protocol
 
@@ -61,6 +61,9 @@ class Bootstrap:
     issue_token: bool = False
     """The operator mints a token for this node only."""
 
+    token_ttl: timedelta = timedelta(hours=1)
+    """How long a minted token lives."""
+
     token_id: str | None = None
     """An existing token, pinned: six characters of ``[a-z0-9]``."""
 
@@ -94,6 +97,24 @@ class Serving:
     """A request without an IP SAN is acceptable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """One taint of ``spec.node.taints``, as in a Node's ``spec.taints``."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTemplate:
+    """What the operator sets on the Node once it exists (``spec.node``); pairs are sorted by key."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    taints: tuple[Taint, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
     """One key that was approved for the first certificate (an entry of ``status.joins``)."""
@@ -103,6 +124,33 @@ class Join:
     csr_name: str
     requester: str
     time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecord:
+    """The newest certificate of one kind that was issued to the node (an entry of ``status.certificates``)."""
+
+    serial: str
+    """Lower-case hex."""
+
+    not_after: datetime
+    sha256: str
+    """SHA-256 over the certificate's DER, lower-case hex."""
+
+    csr_name: str
+    seen: bool = False
+    """A request that was made with this certificate has been seen: the one before it is superseded."""
+
+    previous_sha256: str | None = None
+    """SHA-256 of the certificate before this one, which may renew until this one has been seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """The newest certificates that were issued to the node (``status.certificates``)."""
+
+    client: CertificateRecord | None = None
+    serving: CertificateRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +197,9 @@ class Status:
     token_id: str | None = None
     """The id of the token that the operator minted, when it has."""
 
+    token_expires: datetime | None = None
+    """When that token ends."""
+
     joins: tuple[Join, ...] = ()
     """Newest first, at most ten."""
 
@@ -156,6 +207,7 @@ class Status:
     """Distinct keys that were ever approved."""
 
     node: NodeRef = field(default_factory=NodeRef)
+    certificates: Certificates = field(default_factory=Certificates)
     conditions: tuple[Condition, ...] = ()
     last_decision: Decided | None = None
 
@@ -185,6 +237,10 @@ class Enrollment:
     rejoin: Rejoin = Rejoin.WHEN_NOT_READY
     serving: Serving = field(default_factory=Serving)
     max_expiration_seconds: int | None = None
+    node: NodeTemplate = field(default_factory=NodeTemplate)
+    accepted_node_uid: str | None = None
+    """The UID of a replaced Node that may carry on (annotation ``nodegate.dev/accept-node-uid``)."""
+
     unacted_fields: tuple[str, ...] = ()
     """Fields that are set and that this version of the operator does not act on yet."""
 

@@ -5,10 +5,14 @@ strictly, with the schema's own defaults, so that ``explain`` offline says what 
 """
 
 import enum
+import re
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from nodegate.enrollment.model import (
     Bootstrap,
+    CertificateRecord,
+    Certificates,
     Condition,
     Decided,
     Enrollment,
@@ -16,20 +20,24 @@ from nodegate.enrollment.model import (
     Mode,
     NodeName,
     NodeRef,
+    NodeTemplate,
     Phase,
     Rejoin,
     Serving,
     State,
     Status,
+    Taint,
 )
 from nodegate.errors import Malformed
 from nodegate.fields import Fields
 from nodegate.identity import is_dns_name, is_subdomain
+from nodegate.names import ACCEPT_NODE_UID
 from nodegate.text import visible
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
 
 _PHASES = {phase.value: phase for phase in Phase}
+_DURATION = re.compile(r"([0-9]{1,5}[hms]){1,3}")
 _DEFAULTS = Enrollment(name=NodeName("defaults"))
 
 
@@ -63,6 +71,8 @@ def parse_enrollment(body: Any, *, offline: bool = False) -> Enrollment:
         rejoin=_choice(spec, "rejoin", Rejoin, _DEFAULTS.rejoin),
         serving=_serving(spec.child("serving")),
         max_expiration_seconds=spec.integer("maxExpirationSeconds"),
+        node=_node(spec.child("node")),
+        accepted_node_uid=meta.child("annotations").text(ACCEPT_NODE_UID) or None,
         unacted_fields=_unacted(spec),
         status=status,
     )
@@ -95,6 +105,7 @@ def _dns_names(spec: Fields) -> frozenset[str]:
 def _bootstrap(fields: Fields) -> Bootstrap:
     bootstrap = Bootstrap(
         issue_token=fields.child("token").flag("issue"),
+        token_ttl=_ttl(fields.child("token")),
         token_id=fields.text("tokenID") or None,
         users=frozenset(fields.texts("users")),
         public_key_sha256=fields.text("publicKeySHA256") or None,
@@ -107,6 +118,29 @@ def _bootstrap(fields: Fields) -> Bootstrap:
     if bootstrap.not_before and bootstrap.not_after and bootstrap.not_before >= bootstrap.not_after:
         raise Malformed("spec.bootstrap: expected notBefore earlier than notAfter, found it is not")
     return bootstrap
+
+
+def _ttl(token: Fields) -> timedelta:
+    """Read a duration such as ``1h30m``."""
+    text = token.text("ttl")
+    if not text:
+        return _DEFAULTS.bootstrap.token_ttl
+    if not _DURATION.fullmatch(text):
+        raise Malformed(
+            f"{token.path}.ttl: expected whole hours, minutes and seconds such as 1h30m, found {visible(text)}"
+        )
+    units = {"h": 3600, "m": 60, "s": 1}
+    return timedelta(seconds=sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)([hms])", text)))
+
+
+def _node(fields: Fields) -> NodeTemplate:
+    return NodeTemplate(
+        labels=fields.child("labels").pairs(),
+        annotations=fields.child("annotations").pairs(),
+        taints=tuple(
+            Taint(taint.text("key"), taint.text("value"), taint.text("effect")) for taint in fields.children("taints")
+        ),
+    )
 
 
 def _or(value: int | None, default: int) -> int:
@@ -132,16 +166,21 @@ def _unacted(spec: Fields) -> tuple[str, ...]:
 
 def _status(fields: Fields) -> Status:
     node, phase = fields.child("node"), fields.text("phase")
+    certificates = fields.child("certificates")
     return Status(
         observed_generation=fields.integer("observedGeneration"),
         phase=_PHASES.get(phase),
         token_id=fields.child("bootstrap").text("tokenID") or None,
+        token_expires=fields.child("bootstrap").moment("expiresAt"),
         joins=tuple(_join(join) for join in fields.children("joins")),
         join_count=fields.integer("joinCount") or 0,
         node=NodeRef(
             uid=node.text("uid") or None,
             joined_at=node.moment("joinedAt"),
             ready=node.text("ready") or None,
+        ),
+        certificates=Certificates(
+            client=_certificate(certificates.child("client")), serving=_certificate(certificates.child("serving"))
         ),
         conditions=tuple(_condition(condition) for condition in fields.children("conditions")),
         last_decision=_decided(fields.child("lastDecision")),
@@ -169,6 +208,20 @@ def _decided(fields: Fields) -> Decided | None:
         reason=fields.text("reason"),
         message=fields.text("message"),
         time=time,
+    )
+
+
+def _certificate(fields: Fields) -> CertificateRecord | None:
+    not_after, sha256 = fields.moment("notAfter"), fields.text("sha256")
+    if not_after is None or not sha256:
+        return None
+    return CertificateRecord(
+        serial=fields.text("serial"),
+        not_after=not_after,
+        sha256=sha256,
+        csr_name=fields.text("csrName"),
+        seen=fields.flag("seen"),
+        previous_sha256=fields.text("previousSHA256") or None,
     )
 
 
