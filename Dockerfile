@@ -39,7 +39,7 @@ ENV PYTHONPATH=/app/lib \
 COPY --from=builder /app/lib /app/lib
 WORKDIR /app
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8443
 # Exec form: SIGTERM reaches Python itself, which gives the lease back.
 ENTRYPOINT ["/usr/bin/python3", "-m", "nodegate"]
 CMD ["operator"]

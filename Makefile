@@ -81,7 +81,7 @@ cluster-down: $(STAMP) ## Stop it
 	@$(BIN)/python -m hack.cluster down
 
 run: $(STAMP) ## Run the operator against the playground cluster
-	@KUBECONFIG="$$($(BIN)/python -m hack.cluster kubeconfig)" exec $(BIN)/nodegate operator --log-format text --listen 127.0.0.1:8080
+	@KUBECONFIG="$$($(BIN)/python -m hack.cluster kubeconfig)" exec $(BIN)/nodegate operator --log-format text --listen 127.0.0.1:8080 --insecure-metrics
 
 lock: $(STAMP) ## Lock the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast -o requirements/operator.txt

@@ -18,6 +18,7 @@ from nodegate.enrollment.model import Phase
 from nodegate.kube.observer import RELIST_REASONS
 from nodegate.metrics import Metrics, Snapshot, StateCollector
 from nodegate.names import MANAGED_SIGNERS
+from nodegate.observed import CertificateKind
 
 ROOT = Path(__file__).resolve().parents[1]
 """The repository."""
@@ -37,6 +38,7 @@ _STATE = Snapshot(
     enrollments=_ONE,
     last_event=_ONE,
     leader=True,
+    earliest_expiry=_ONE,
 )
 
 _INTRO = """\
@@ -46,9 +48,16 @@ What `/metrics` exports. This page is made from the code (`make docs`); do not e
 
 Names, labels and units are an interface: they change only with an entry in the [changelog](../CHANGELOG.md). Every
 label comes from a closed set and none names a node, a request or a person, so the number of series does not grow with
-the cluster: below 500 on an ordinary day, below 700 when every reason and every failure has occurred. Gauges say what
+the cluster: below 500, also when every reason and every failure has occurred. Gauges say what
 is at the moment of the scrape, counters begin at 0 when the process does. A standby exports the gauges, too, with
 nothing in them.
+
+It is served over TLS on port 8443 to whoever may `get` the URL `/metrics`. Bind the ServiceAccount of your Prometheus
+to the shipped role, which is bound to nobody:
+
+```sh
+kubectl create clusterrolebinding nodegate-metrics --clusterrole=nodegate-metrics-reader --serviceaccount=NAMESPACE:NAME
+```
 
 To have it scraped: [manifests/components/monitoring](../manifests/components/monitoring) brings alerts, a Grafana
 dashboard and, for the Prometheus operator, a ServiceMonitor. What to do when an alert fires: [runbook.md](runbook.md).
@@ -68,19 +77,25 @@ Without the Prometheus operator, this scrapes every replica:
 ```yaml
 scrape_configs:
   - job_name: nodegate
+    scheme: https
+    authorization: {credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token}
+    tls_config: {insecure_skip_verify: true}   # with --metrics-tls-cert: ca_file and server_name
     kubernetes_sd_configs:
       - role: pod
         namespaces: {names: [nodegate-system]}
     relabel_configs:
       - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name, __meta_kubernetes_pod_container_port_name]
-        regex: nodegate;http
+        regex: nodegate;metrics
         action: keep
 ```
 """
 
 _LABELS: Mapping[str, str] = {
     "signer": " or ".join(f"`{signer}`" for signer in MANAGED_SIGNERS),
-    "kind": ", ".join(f"`{kind}`" for kind in Kind),
+    "kind": "of a request: "
+    + ", ".join(f"`{kind}`" for kind in Kind)
+    + "; of a certificate: "
+    + ", ".join(f"`{kind}`" for kind in CertificateKind),
     "verdict": "`approve`, `deny`, `hold`, `ignore`",
     "reason": "of a verdict: the [reason](troubleshooting.md) in snake case, such as `not_enrolled`; of a re-list: "
     + ", ".join(f"`{reason}`" for reason in RELIST_REASONS),

@@ -19,7 +19,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class OperatorProcess(Component):
-    """One operator on a free port of 127.0.0.1.
+    """One operator on a free port of 127.0.0.1; its metrics are plain unless the flags say otherwise.
 
     Args:
         kubeconfig: Who it is to the API server.
@@ -37,7 +37,7 @@ class OperatorProcess(Component):
     ) -> None:
         (port,) = free_ports(1)
         command = (sys.executable, "-m", "nodegate", "operator")
-        where = ("--kubeconfig", str(kubeconfig), "--listen", f"127.0.0.1:{port}")
+        where = ("--kubeconfig", str(kubeconfig), "--listen", f"127.0.0.1:{port}", "--insecure-metrics")
         super().__init__(
             "nodegate",
             (*command, *where, *flags),

@@ -88,7 +88,9 @@ def case_from_vector(vector: Vector) -> Case:
     """Return what the decision about a vector rests on."""
     settings = vector.body.get("policy", {})
     policy = Policy(
-        bootstrap_group=settings.get("bootstrapGroup", BOOTSTRAP_GROUP), never_deny=settings.get("neverDeny", False)
+        bootstrap_group=settings.get("bootstrapGroup", BOOTSTRAP_GROUP),
+        never_deny=settings.get("neverDeny", False),
+        require_known_credential=settings.get("requireKnownCredential", False),
     )
     now = datetime.fromisoformat(vector.body["at"])
     case = case_for(vector.csr, vector.manifests, policy=policy, now=now)

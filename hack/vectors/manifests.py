@@ -126,6 +126,33 @@ def flannel_network() -> Manifest:
     }
 
 
+RECORDED, PREVIOUS, UNKNOWN = "a1" * 32, "b2" * 32, "c3" * 32
+"""SHA-256 of node-a's newest client certificate (the one that requests use), of the one before, of neither."""
+
+
+def credential(sha256: str) -> Manifest:
+    """Return the part of a CSR's spec that says which client certificate the requester used."""
+    return {"extra": {CREDENTIAL: [f"X509SHA256={sha256}"]}}
+
+
+def certified(*, seen: bool, previous: str | None = PREVIOUS) -> Manifest:
+    """Return the status of an enrollment whose node holds a client certificate."""
+    client = {
+        "serial": "0a1b2c",
+        "notAfter": "2031-01-31T09:00:00Z",
+        "sha256": RECORDED,
+        "seen": seen,
+        "csrName": "csr-0",
+        **({"previousSHA256": previous} if previous else {}),
+    }
+    return {"certificates": {"client": client}}
+
+
+def recorded_node(uid: str, joined_at: str = "2030-01-31T09:05:00Z") -> Manifest:
+    """Return the status of an enrollment under which the Node of this UID has joined."""
+    return {"node": {"uid": uid, "joinedAt": joined_at, "ready": "True"}}
+
+
 def joined(*keys: str, count: int | None = None) -> Manifest:
     """Return the status of an enrollment under which these keys joined, newest first."""
     joins = [

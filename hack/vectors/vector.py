@@ -21,7 +21,8 @@ _VERDICTS = {
         SubjectAltNameReserved SubjectAltNameForeign""",
     "Hold": """KeyUnsupported NotEnrolled EnrollmentNotReady EnrollmentConflict EnrollmentSuspended OutsideWindow
         JoinLimitReached SubjectAltNameNotEnrolled ServingNotApproved AddressMissing NodeNotFound
-        NodeAddressesUnknown SubjectAltNameNotOnNode NodeAlreadyJoined FactsUnavailable""",
+        NodeAddressesUnknown SubjectAltNameNotOnNode NodeAlreadyJoined KeyReused CredentialSuperseded NodeReplaced
+        FactsUnavailable""",
 }
 VERDICT_OF = {reason: verdict for verdict, reasons in _VERDICTS.items() for reason in reasons.split()}
 """What each reason leads to, by the design's section 4."""

@@ -7,25 +7,28 @@ looked at again go out through the two queues.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_network
 from typing import Any, Final
 
 from nodegate.clock import now
-from nodegate.csr.apply import TRIMMED
+from nodegate.csr.aftermath import Aftermath
+from nodegate.csr.apply import CSR_PATH, TRIMMED
+from nodegate.csr.limits import Duplicates
 from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Policy
 from nodegate.csr.parse import parse_endpoint_slice, parse_node, parse_service, parse_service_cidr
-from nodegate.enrollment.model import ClaimIndex, Enrollment, IPAddress, NodeName, NodeRef, Phase
+from nodegate.enrollment.apply import ENROLLMENT_PATH
+from nodegate.enrollment.model import ClaimIndex, Enrollment, IPAddress, NodeName, NodeRef, NodeTemplate, Phase, State
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.identity import IPNetwork, ReservedIndex
 from nodegate.kube.client import ApiClient
 from nodegate.kube.informer import Informer
 from nodegate.kube.observer import InformerObserver
-from nodegate.kube.work import WorkQueue
-from nodegate.names import API_VERSION, MANAGED_SIGNERS
+from nodegate.kube.work import Place, WorkQueue
+from nodegate.names import MANAGED_SIGNERS
+from nodegate.observed import CertificateKind, Observed
 from nodegate.settings import Settings
-
-CSR_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-ENROLLMENT_PATH = f"/apis/{API_VERSION}/nodeenrollments"
 
 REQUEST_KEPT: Final = 24_000
 """Characters kept of ``spec.request``: base64 of more than the 16 KiB that the encoding rule accepts."""
@@ -35,6 +38,12 @@ KOPF_FIRST_S: Final = 2.0
 
 BULKY: Final = 2_000
 """Characters of labels, annotations or owners that are kept in memory; kubelets set none."""
+
+AFTER_S: Final = 1.0
+"""Seconds for which what follows approvals is collected before an enrollment's status is written."""
+
+GIVEN_UP: Final = timedelta(minutes=15)
+"""After this long a kubelet gives a request up and makes another (client-go, certificate manager)."""
 
 Body = Mapping[str, Any]
 _DECIDED: Body = {}
@@ -60,7 +69,12 @@ class LiveFacts:
         requests: WorkQueue,
         enrollments: WorkQueue,
     ) -> None:
-        self.policy = Policy(bootstrap_group=settings.bootstrap_group, never_deny=settings.never_deny)
+        self.policy = Policy(
+            bootstrap_group=settings.bootstrap_group,
+            never_deny=settings.never_deny,
+            require_known_credential=settings.require_known_credential,
+        )
+        self.manages_nodes = settings.manage_nodes
         self.claims = ClaimIndex()
         self.reserved = ReservedIndex()
         self.reserved.put("setting", settings.service_cidr, "service network")
@@ -71,6 +85,9 @@ class LiveFacts:
         self._enrollment_queue = enrollments
         self._node_of: dict[str, NodeName | None] = {}
         self._pending: dict[NodeName, set[str]] = {}
+        self._duplicates = Duplicates()
+        requests.share_by(self._place)
+        self.aftermath = Aftermath(lambda node: enrollments.add_after(node, AFTER_S))
         self._csrs = tuple(self._csr_informer(signer) for signer in MANAGED_SIGNERS)
         self.enrollments = self._informer(
             ENROLLMENT_PATH,
@@ -78,7 +95,9 @@ class LiveFacts:
             self._enrollment_changed,
             if_absent="apply the CRD: kubectl apply -k crds",
         )
-        self.nodes = self._informer("/api/v1/nodes", parse_node, self._node_changed)
+        self.nodes = self._informer(
+            "/api/v1/nodes", partial(parse_node, settings=settings.manage_nodes), self._node_changed
+        )
         self._cluster = self._cluster_informers(read_service_cidrs=not settings.service_cidr)
 
     def _informer(self, path: str, transform: Any, on_change: Any, **options: Any) -> Informer[Any]:
@@ -97,7 +116,7 @@ class LiveFacts:
         # A re-list reports held requests again, so nothing that changed unseen stays undecided.
         return self._informer(
             CSR_PATH,
-            _undecided,
+            self._take,
             self._csr_changed,
             params={"fieldSelector": f"spec.signerName={signer}"},
             resync=True,
@@ -156,6 +175,14 @@ class LiveFacts:
         fresh = csr.node_name is not None and self.enrollments.is_fresh()
         return self.enrollments.store.get(csr.node_name) if fresh and csr.node_name else None
 
+    def intend(self, name: str, uid: str) -> None:
+        """Note that this process is about to approve a request, so that the approval is known as its own."""
+        self.aftermath.intend(name, uid)
+
+    def observed(self, name: NodeName) -> Observed:
+        """Return what the requests that exist tell of a node's certificates."""
+        return self.aftermath.observed(name)
+
     def is_known(self) -> bool:
         """Tell whether everything that enrollments are judged beside is fresh."""
         return not any(self._missing())
@@ -173,10 +200,27 @@ class LiveFacts:
         node = self.nodes.store.get(name)
         return NodeRef(uid=node.uid, ready=node.ready) if node is not None else None
 
+    def node_settings(self, name: str) -> NodeTemplate | None:
+        """Return labels, annotations and taints of the Node of a name; None when they are not known."""
+        node = self.nodes.store.get(name)
+        return node.settings if node is not None else None
+
     def phases(self) -> Mapping[str, int]:
         """Return how many enrollments are in each phase."""
         phases = (enrollment.status.phase or Phase.PENDING for enrollment in self.enrollments.store.values())
         return dict.fromkeys(Phase, 0) | Counter(phases)
+
+    def earliest_expiry(self) -> Mapping[str, float]:
+        """Return the Unix seconds at which the first certificate of each kind ends, over the nodes in the cluster."""
+        ends: dict[str, float] = {}
+        for enrollment in self.enrollments.store.values():
+            held = enrollment.status.certificates
+            if enrollment.name in self.nodes.store and enrollment.state is not State.REVOKED:
+                for kind, record in ((CertificateKind.CLIENT, held.client), (CertificateKind.SERVING, held.serving)):
+                    if record is not None:
+                        end = record.not_after.timestamp()
+                        ends[kind] = min(end, ends.get(kind, end))
+        return ends
 
     def last_seen(self) -> Mapping[str, float]:
         """Return the Unix seconds of the last sign of life, by resource; the oldest where two watches share one."""
@@ -202,15 +246,29 @@ class LiveFacts:
         self._node_of[name] = node_name
         if node_name is not None:
             self._pending.setdefault(node_name, set()).add(name)
+            body = self.request(name)
+            if body is not None:
+                spec, created = body["spec"], body["metadata"].get("creationTimestamp") or ""
+                self._duplicates.note(name, (node_name, spec["signerName"], spec.get("username", "")), created)
 
     def forget(self, name: str) -> None:
         """Forget a request that is decided or gone."""
+        self._duplicates.forget(name)
         node_name = self._node_of.pop(name, None)
         names = self._pending.get(node_name) if node_name else None
         if names is not None and node_name is not None:
             names.discard(name)
             if not names:
                 del self._pending[node_name]
+
+    def is_given_up(self, name: str, created: datetime) -> bool:
+        """Tell whether nobody waits for a request: it is old, and its requester has made another for the same."""
+        return self._duplicates.superseded(name) and now() - created > GIVEN_UP
+
+    def _place(self, name: str) -> Place:
+        """Return where a request waits: in turn with other requesters', the given-up ones last."""
+        body = self.request(name)
+        return Place(body["spec"].get("username", "") if body else "", self._duplicates.superseded(name))
 
     def _wake(self, node_name: NodeName) -> None:
         for name in self._pending.get(node_name, ()):
@@ -223,7 +281,14 @@ class LiveFacts:
         for name in self.enrollments.store:
             self._enrollment_queue.add(name)
 
+    def _take(self, body: Body) -> Body:
+        """Return what is kept of a request's object; what its decision has led to is read here, once."""
+        self.aftermath.take(body)
+        return _undecided(body)
+
     def _csr_changed(self, name: str, body: Body | None) -> None:
+        if body is None:
+            self.aftermath.forget(name)
         pending = body is not None and body is not _DECIDED
         # One that was pending goes to the queue once more when it no longer is: the flow forgets it there.
         if pending or name in self._node_of:
@@ -237,7 +302,11 @@ class LiveFacts:
             self._wake(other)
         for other in touched:
             self._enrollment_queue.add(other)
-        if enrollment is None or enrollment.processed:
+        if enrollment is None:
+            return
+        if enrollment.accepted_node_uid not in (None, enrollment.status.node.uid):
+            self._enrollment_queue.add(name)  # An annotation raises no generation, so kopf does not see it.
+        if enrollment.processed:
             return
         # New ones are kopf's to begin with; it sees no later change.
         if enrollment.status.observed_generation is None:

@@ -20,6 +20,9 @@ from nodegate import __version__
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """Bucket bounds of latencies, in seconds: from one decision to the kubelet's own patience."""
 
+CALLS = (0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 30)
+"""Bucket bounds of calls to the API server, in seconds: few, because each verb and resource has a set of them."""
+
 BRIEF = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1)
 """Bucket bounds of pure computing, in seconds."""
 
@@ -42,6 +45,8 @@ class Snapshot(NamedTuple):
     """Unix seconds of the last sign of life, by watched resource."""
 
     leader: bool
+    earliest_expiry: Mapping[str, float]
+    """Unix seconds at which the first certificate of a node in the cluster ends, by kind; only kinds that are known."""
 
 
 class StateCollector(Collector):
@@ -56,12 +61,20 @@ class StateCollector(Collector):
         yield _gauge("csr_pending", "Undecided requests of our signers.", "signer", state.pending)
         yield _gauge("csr_held", "Requests that are held, by reason.", "reason", state.held)
         yield _single(
-            "csr_oldest_pending_age_seconds", "Age of the oldest undecided request.", state.oldest_pending_age_s
+            "csr_oldest_pending_age_seconds",
+            "Age of the oldest undecided request, those left out that a kubelet has given up.",
+            state.oldest_pending_age_s,
         )
         yield _single("csr_queue_depth", "Requests that wait for a worker.", state.queue_depth)
         yield _gauge("enrollments", "NodeEnrollments, by phase.", "phase", state.enrollments)
         yield _gauge(
             "watch_last_event_timestamp_seconds", "Last sign of life of a watch.", "resource", state.last_event
+        )
+        yield _gauge(
+            "certificate_earliest_expiry_timestamp_seconds",
+            "When the first recorded certificate of a node that is in the cluster ends.",
+            "kind",
+            state.earliest_expiry,
         )
         yield _single("leader", "1 while this process acts, 0 while it waits.", float(state.leader))
 
@@ -102,11 +115,34 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.rate_limited = Counter(
+            "nodegate_rate_limited_total",
+            "Requests held because their requester asks too often.",
+            registry=registry,
+        )
         self.joins = Counter(
             "nodegate_enrollment_joins_total", "Keys recorded for a first certificate.", registry=registry
         )
+        self.competing_approver = Gauge(
+            "nodegate_competing_approver",
+            "1 while the controller manager approves such requests itself, NaN while nobody knows.",
+            ["kind"],
+            registry=registry,
+        )
+        self._count_aftermath(registry)
         self._count_api(registry)
         self._count_process(registry)
+
+    def _count_aftermath(self, registry: CollectorRegistry) -> None:
+        self.foreign_approvals = Counter(
+            "nodegate_foreign_approvals_total", "Requests that somebody else approved.", registry=registry
+        )
+        self.issued_mismatches = Counter(
+            "nodegate_issued_mismatch_total", "Certificates that are not what was approved.", registry=registry
+        )
+        self.signer_failures = Counter(
+            "nodegate_signer_failures_total", "Approvals of nodegate that the signer refused.", registry=registry
+        )
 
     def _count_api(self, registry: CollectorRegistry) -> None:
         self.api_requests = Counter(
@@ -119,7 +155,7 @@ class Metrics:
             "nodegate_api_request_seconds",
             "Time of a request to the API server.",
             ["verb", "resource"],
-            buckets=SECONDS,
+            buckets=CALLS,
             registry=registry,
         )
         self.relists = Counter("nodegate_relists_total", "Complete lists, by reason.", ["reason"], registry=registry)

@@ -26,8 +26,14 @@ _HELP = {
     "context": "kubeconfig context; default: the current one",
     "bootstrap_group": "group whose members may ask for first certificates",
     "never_deny": "hold where a request would be denied (true or false)",
+    "require_known_credential": "hold a node's request unless made with a recorded certificate (true or false)",
+    "manage_nodes": "set labels, annotations and taints of spec.node on Nodes (true or false)",
     "service_cidr": "service networks, comma-separated, instead of ServiceCIDR objects (before Kubernetes 1.33)",
-    "listen": "address and port of /healthz, /readyz and /metrics",
+    "listen": "address and port of /healthz and /readyz, plain HTTP",
+    "metrics_listen": "address and port of /metrics, over TLS and only for who may get it",
+    "metrics_tls_cert": "certificate of /metrics, a PEM file; without it one is made at start, signed by itself",
+    "metrics_tls_key": "its private key, a PEM file",
+    "insecure_metrics": "serve /metrics on --listen instead, plain and for everybody (true or false)",
     "log_level": "debug, info, warning or error",
     "log_format": "json or text",
     "workers": "requests judged at once, 1 to 256",
@@ -45,10 +51,18 @@ class Settings:
     context: str | None = None
     bootstrap_group: str = BOOTSTRAP_GROUP
     never_deny: bool = False
+    require_known_credential: bool = False
+    manage_nodes: bool = False
     service_cidr: tuple[IPNetwork, ...] = ()
     """Empty: the ServiceCIDR objects are read."""
 
     listen: tuple[str, int] = ("0.0.0.0", 8080)  # noqa: S104 - a pod's probes and scrapes come from outside
+    metrics_listen: tuple[str, int] = ("0.0.0.0", 8443)  # noqa: S104 - scrapes come from outside
+    metrics_tls_cert: Path | None = None
+    metrics_tls_key: Path | None = None
+    """There if and only if `metrics_tls_cert` is."""
+
+    insecure_metrics: bool = False
     log_level: str = "info"
     log_format: str = "json"
     workers: int = 32
@@ -132,8 +146,14 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "context": _context,
     "bootstrap_group": _group,
     "never_deny": _flag,
+    "require_known_credential": _flag,
+    "manage_nodes": _flag,
     "service_cidr": _networks,
     "listen": _listen,
+    "metrics_listen": _listen,
+    "metrics_tls_cert": _file,
+    "metrics_tls_key": _file,
+    "insecure_metrics": _flag,
     "log_level": _one_of("debug", "info", "warning", "error"),
     "log_format": _one_of("json", "text"),
     "workers": _number(1, 256),
@@ -183,6 +203,8 @@ def read_settings(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
             values[name] = parse(text)
         except ValueError as error:
             mistakes.append(f"{source}: expected {error}, found {visible(text)!r}")
+    if not mistakes and ("metrics_tls_cert" in values) != ("metrics_tls_key" in values):
+        mistakes.append("--metrics-tls-cert, --metrics-tls-key: expected both or neither, found one")
     if mistakes:
         raise SettingsInvalid(tuple(mistakes))
     return Settings(**values)

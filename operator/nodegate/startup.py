@@ -16,13 +16,16 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from nodegate.approvers import CompetingApprovers
 from nodegate.clock import now
+from nodegate.csr.findings import FindingReports
 from nodegate.csr.flow import RequestFlow
 from nodegate.csr.report import Reports
 from nodegate.enrollment.flow import EnrollmentFlow
 from nodegate.errors import SettingsInvalid
 from nodegate.facts import LiveFacts
 from nodegate.fields import Fields
+from nodegate.kube.auth import UrlGate
 from nodegate.kube.client import ApiClient
 from nodegate.kube.credentials import Credentials, load_credentials
 from nodegate.kube.lease import LeaseElector
@@ -33,6 +36,7 @@ from nodegate.names import MANAGED_SIGNERS
 from nodegate.outbox import Outbox
 from nodegate.server import HttpServer
 from nodegate.settings import Settings
+from nodegate.tls import own_tls, tls_of_files
 
 STATUS_WORKERS: Final = 4
 """Enrollment statuses written at once: few, so that approvals keep the connections."""
@@ -79,6 +83,7 @@ class Operator:
         self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals)
         self._elector = _elector(self._client, lease_namespace) if lease_namespace else None
         self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)
+        self._approvers = CompetingApprovers(self._client, settings.bootstrap_group, self._metrics, self._outbox)
         self._metrics.registry.register(StateCollector(self._snapshot))
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -87,20 +92,37 @@ class Operator:
     async def run(self) -> int:
         """Run until SIGTERM, SIGINT, or a part's end; return the exit status."""
         self._take_signals()
-        await self._server.start(*self._settings.listen)
-        _log.info("listening on port %d, talking to %s", self._server.port, self._client.server)
+        await self._listen()
         stop = self._start("stop", self._stopping.wait())
         if await self._lead() and await self._follow():
             self._act()
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return await self._end(done - {stop})
 
+    async def _listen(self) -> None:
+        """Answer probes, and scrapes of who may; both before anything else, so that a start can be watched."""
+        settings = self._settings
+        await self._server.start(*settings.listen, insecure_metrics=settings.insecure_metrics)
+        _log.info("listening on port %d, talking to %s", self._server.port, self._client.server)
+        if settings.insecure_metrics:
+            _log.info("--insecure-metrics: /metrics is plain and for everybody on port %d", self._server.port)
+            return
+        if settings.metrics_tls_cert is not None and settings.metrics_tls_key is not None:
+            tls, source = tls_of_files(settings.metrics_tls_cert, settings.metrics_tls_key), "from files"
+        else:
+            tls, source = own_tls(), "made now and signed by itself, which no client can verify"
+        gate = UrlGate(self._client, "/metrics")
+        await self._server.start_metrics(*settings.metrics_listen, tls, gate.admit)
+        _log.info("/metrics over TLS on port %d, its certificate %s", self._server.metrics_port, source)
+
     def _act(self) -> None:
         """Start what decides and writes."""
         self._judging = self._work("requests", self._requests, self._flow.handle, self._settings.workers)
         self._work("statuses", self._statuses, self._enrollments.handle, STATUS_WORKERS)
         self._start("events", self._outbox.run())
+        self._start("approvers", self._approvers.run())
         self._start("lifecycle", self._lifecycle.run())
+        self._facts.aftermath.listen(FindingReports(self._metrics, self._outbox, self._facts.enrollment).tell)
         self._facts.wake_all()
         _tune_collector()
         _log.info("ready: %d enrollments, %d undecided requests", *self._sizes())
@@ -191,7 +213,9 @@ class Operator:
         created = now()
         for body in self._facts.undecided():
             pending[body["spec"]["signerName"]] += 1
-            created = min(created, Fields(body["metadata"]).moment("creationTimestamp") or created)
+            made = Fields(body["metadata"]).moment("creationTimestamp") or created
+            if not self._facts.is_given_up(body["metadata"]["name"], made):
+                created = min(created, made)
         return Snapshot(
             pending=pending,
             held=self._reports.held(),
@@ -199,6 +223,7 @@ class Operator:
             queue_depth=self._requests.depth,
             enrollments=self._facts.phases(),
             last_event=self._facts.last_seen(),
+            earliest_expiry=self._facts.earliest_expiry(),
             leader=self._elector is None or self._elector.is_leader,
         )
 

@@ -122,7 +122,7 @@ class Lab:
         self.secrets.append(token.partition(".")[2])
         return Token(token_id, self.cluster.bootstrap_kubeconfig(token))
 
-    def enroll(self, node: str, *, settled: bool = True, **spec: Any) -> None:
+    def enroll(self, node: str, /, *, settled: bool = True, **spec: Any) -> None:
         """Apply a NodeEnrollment, and wait until the operator has seen it.
 
         Args:
@@ -190,7 +190,7 @@ class Lab:
         given: str = answer["metadata"]["name"]
         return given
 
-    def join(self, node: str, **spec: Any) -> Joined:
+    def join(self, node: str, /, **spec: Any) -> Joined:
         """Enroll a node with a token and bring it in, without a kubelet: certificate, kubeconfig, Ready Node."""
         token = self.token()
         bootstrap = {"tokenID": token.token_id, **spec.pop("bootstrap", {})}

@@ -27,6 +27,8 @@ CLUSTER_WIDE = """
     nodeenrollments.nodegate.dev/status get patch
     nodes get list watch
     servicecidrs.networking.k8s.io get list watch
+    subjectaccessreviews.authorization.k8s.io create
+    tokenreviews.authentication.k8s.io create
     signers.certificates.k8s.io kubernetes.io/kube-apiserver-client-kubelet approve
     signers.certificates.k8s.io kubernetes.io/kubelet-serving approve
 """

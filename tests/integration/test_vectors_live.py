@@ -75,6 +75,11 @@ def is_usual(manifest: Document) -> bool:
     return True
 
 
+def names_node_uid(vector: Document) -> bool:
+    """Tell whether the verdict may rest on the UID that a Node has in the vector: live it has another."""
+    return any("uid" in m.get("status", {}).get("node", {}) for m in vector["with"] if m["kind"] == "NodeEnrollment")
+
+
 def obstacle(vector: Document) -> str | None:
     """Return why a vector cannot be had live, or None."""
     enrollments = [m for m in vector["with"] if m["kind"] == "NodeEnrollment"]
@@ -88,6 +93,7 @@ def obstacle(vector: Document) -> str | None:
         "it needs one special moment": any(abs(bound - moment(vector["at"])) < CLOSE for bound in bounds(vector)),
         "it needs other networks than the control plane has": not all(map(is_usual, vector["with"])),
         "it needs the FlannelNetwork": "flannel" in vector["why"],
+        "the API server chooses a Node's UID": names_node_uid(vector) and vector["expect"]["verdict"] == "Approve",
         "the operator processes every enrollment": any(observed != generation for observed, generation in seen),
     }
     return next((why for why, holds in obstacles.items() if holds), None)

@@ -114,13 +114,20 @@ def test_the_environment_is_accepted_by_the_operator() -> None:
 
 def test_probes_and_service_meet_the_port_that_the_operator_listens_on() -> None:
     """The kubelet and Prometheus ask where the operator answers."""
-    (port,), (service,) = _container()["ports"], base_objects("Service")
-    assert (port["name"], port["containerPort"]) == ("http", _settings().listen[1])
+    ports, (service,) = _container()["ports"], base_objects("Service")
+    settings = _settings()
+    expected = {"http": settings.listen[1], "metrics": settings.metrics_listen[1]}
+    assert {port["name"]: port["containerPort"] for port in ports} == expected
     probes = {name: _container()[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")}
     assert probes["livenessProbe"] == {"path": "/healthz", "port": "http"}
     assert probes["readinessProbe"] == {"path": "/readyz", "port": "http"}
     (service_port,) = service["spec"]["ports"]
-    assert (service_port["name"], service_port["port"], service_port["targetPort"]) == ("http", 8080, "http")
+    assert (service_port["name"], service_port["port"], service_port["targetPort"]) == ("metrics", 8443, "metrics")
+
+
+def test_metrics_are_guarded() -> None:
+    """The shipped pod never serves /metrics in the open."""
+    assert _settings().insecure_metrics is False
 
 
 def test_selectors_find_the_pod() -> None:

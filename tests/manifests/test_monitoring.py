@@ -20,9 +20,11 @@ import yaml
 
 from hack import docs
 from hack.metrics_docs import exported, metrics_page, prometheus_rule
+from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.model import Reason
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.model import Phase
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH
+from nodegate.kube.auth import ACCESS_REVIEWS, TOKEN_REVIEWS
 from tests.manifests.shipped import BASE, ROOT, documents, kustomization
 
 COMPONENT = BASE.parent / "components" / "monitoring"
@@ -63,6 +65,8 @@ _CALLS = (
     ),
     *((verb, "/apis/coordination.k8s.io/v1/namespaces/n/leases/nodegate") for verb in ("get", "update", "create")),
     ("create", "/apis/events.k8s.io/v1/namespaces/default/events"),
+    ("create", TOKEN_REVIEWS),
+    ("create", ACCESS_REVIEWS),
 )
 """The operator's calls that name no request and no enrollment."""
 
@@ -280,6 +284,17 @@ def test_the_service_monitor_finds_the_service() -> None:
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["namespaceSelector"]["matchNames"] == [service["metadata"]["namespace"]]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert (endpoint["scheme"], endpoint["path"]) == ("https", "/metrics")
+    assert endpoint["bearerTokenFile"].endswith("/serviceaccount/token")
+
+
+def test_the_annotations_meet_the_service() -> None:
+    """Scrape configurations that go by annotations find scheme, port and path of the shipped Service."""
+    (patch,) = documents(COMPONENT / "service-annotations.yaml")
+    (service,) = documents(BASE / "40-service.yaml")
+    (port,) = service["spec"]["ports"]
+    notes = {key.removeprefix("prometheus.io/"): value for key, value in patch["metadata"]["annotations"].items()}
+    assert notes == {"scrape": "true", "scheme": "https", "port": str(port["port"]), "path": "/metrics"}
 
 
 def test_every_file_is_used() -> None:

@@ -32,6 +32,8 @@ ALLOWED = {
     Grant(None, "events.k8s.io", "events", (), ("create", "patch")),
     Grant(None, "", "nodes", (), READ),
     Grant(None, "networking.k8s.io", "servicecidrs", (), READ),
+    Grant(None, "authentication.k8s.io", "tokenreviews", (), ("create",)),
+    Grant(None, "authorization.k8s.io", "subjectaccessreviews", (), ("create",)),
     Grant("default", "", "services", ("kubernetes",), READ),
     Grant("default", "discovery.k8s.io", "endpointslices", ("kubernetes",), READ),
     Grant("nodegate-system", "coordination.k8s.io", "leases", (), ("create", "get", "update")),
@@ -39,8 +41,13 @@ ALLOWED = {
 """Every right of the operator. A change here is a change of what a stolen token is worth."""
 
 
+READER = "nodegate-metrics-reader"
+"""The role for those who scrape, which is not the operator's."""
+
+
 def _roles() -> list[Document]:
-    return base_objects("ClusterRole") + base_objects("Role")
+    """Return the operator's roles."""
+    return [role for role in base_objects("ClusterRole") if role["metadata"]["name"] != READER] + base_objects("Role")
 
 
 def _grants() -> list[Grant]:
@@ -71,6 +78,15 @@ def test_rules_have_no_other_form() -> None:
     keys = {key for role in _roles() for rule in role["rules"] for key in rule}
     assert keys <= {"apiGroups", "resources", "resourceNames", "verbs"}
     assert not any("aggregationRule" in role for role in _roles())
+
+
+def test_readers_of_metrics_may_read_metrics_and_nothing_else() -> None:
+    """The one role that is not the operator's opens one URL and is bound to nobody."""
+    (role,) = [role for role in base_objects("ClusterRole") if role["metadata"]["name"] == READER]
+    assert role["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+    assert "aggregationRule" not in role
+    bound = base_objects("ClusterRoleBinding") + base_objects("RoleBinding")
+    assert [binding for binding in bound if binding["roleRef"]["name"] == READER] == []
 
 
 def test_no_wildcard() -> None:

@@ -11,24 +11,27 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
+from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Judgement, Reason
 from nodegate.csr.report import Reports
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.model import Mode, Phase
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH
+from nodegate.kube.auth import ACCESS_REVIEWS, TOKEN_REVIEWS
 from nodegate.kube.client import ApiClient
 from nodegate.kube.credentials import Credentials, TokenSource
 from nodegate.kube.observer import RELIST_REASONS
 from nodegate.kube.paths import object_path, resource_of
 from nodegate.metrics import Metrics, Snapshot, StateCollector
 from nodegate.names import MANAGED_SIGNERS
+from nodegate.observed import CertificateKind
 from nodegate.outbox import Outbox
 from tests.builders import case_from_vector, load_vectors
 
 ORDINARY = 500
 """Series that one operator may export on an ordinary day."""
 
-ANY_DAY = 700
+ANY_DAY = 500
 """Series that one operator may export when every reason, code and failure has occurred."""
 
 _FOLLOWED = (
@@ -44,6 +47,8 @@ _CALLS = (
     *((verb, path) for path in _FOLLOWED for verb in ("list", "watch")),
     *((verb, _LEASE) for verb in ("get", "update", "create")),
     ("create", "/apis/events.k8s.io/v1/namespaces/default/events"),
+    ("create", TOKEN_REVIEWS),
+    ("create", ACCESS_REVIEWS),
 )
 """The operator's calls that name no request and no enrollment."""
 
@@ -76,6 +81,7 @@ class _Fed:
             enrollments=dict.fromkeys(Phase, 0) | self.phases,
             last_event={resource_of(path): 1.0 for path in _FOLLOWED},
             leader=True,
+            earliest_expiry=dict.fromkeys(CertificateKind, 1.0),
         )
 
     def feed(self, judgements: Sequence[Judgement], numbers: range, codes: Sequence[str]) -> None:

@@ -16,7 +16,20 @@ from hack.vectors.keys import sign
 from hack.vectors.names import directory_name, dns, email, ip, other_name, registered_id, uri
 from hack.vectors.request import COMMON_NAME, ORGANIZATION, Request, pem
 from nodegate.csr.model import Case, CsrFacts, NodeFacts, Policy
-from nodegate.enrollment.model import Bootstrap, ClaimIndex, Enrollment, Join, NodeName, Rejoin, Serving, State, Status
+from nodegate.enrollment.model import (
+    Bootstrap,
+    CertificateRecord,
+    Certificates,
+    ClaimIndex,
+    Enrollment,
+    Join,
+    NodeName,
+    NodeRef,
+    Rejoin,
+    Serving,
+    State,
+    Status,
+)
 from nodegate.identity import ReservedIndex
 from nodegate.names import BOOTSTRAP_GROUP, CLIENT_SIGNER, NODES_GROUP, SERVING_SIGNER
 from tests.builders import NOW, make_csr, make_enrollment, make_node, read
@@ -132,6 +145,13 @@ def _joins(*numbers: int) -> tuple[Join, ...]:
     )
 
 
+def _lineage(*, seen: bool) -> Certificates:
+    record = CertificateRecord(
+        serial="0a", not_after=NOW, sha256="a1" * 32, csr_name="c", seen=seen, previous_sha256="b2" * 32
+    )
+    return Certificates(client=record)
+
+
 @cache
 def enrollments() -> st.SearchStrategy[Enrollment]:
     """An enrollment of node-a."""
@@ -166,6 +186,8 @@ def enrollments() -> st.SearchStrategy[Enrollment]:
             token_id=_mostly(None, "abcdef"),
             joins=_mostly((), _joins(0), _joins(1), _joins(1, 0)),
             join_count=_mostly(0, 1, 3),
+            node=_mostly(NodeRef(), NodeRef(uid="old", joined_at=NOW - timedelta(hours=1))),
+            certificates=_mostly(Certificates(), _lineage(seen=False), _lineage(seen=True)),
         ),
     )
 
@@ -183,6 +205,7 @@ def csrs(request: st.SearchStrategy[Request]) -> st.SearchStrategy[CsrFacts]:
         ),
         groups=st.sets(st.sampled_from([BOOTSTRAP_GROUP, NODES_GROUP, "system:authenticated"])).map(frozenset),
         usages=_mostly(client, serving, (*client, "server auth")) | _mostly(serving, client, serving[:1]),
+        credential_id=st.sampled_from([None, "a1" * 32, "b2" * 32, "c3" * 32]),
         expiration_seconds=_mostly(None, 599, 600, 3600, 3601),
         conditions=_mostly((), ("Approved",)),
         issued=_mostly(False, True),  # noqa: FBT003 - drawn values
@@ -223,7 +246,8 @@ def cases(draw: st.DrawFn, request: st.SearchStrategy[Request] | None = None) ->
     """Everything that a decision rests on."""
     csr = draw(csrs(request if request is not None else _readable_requests()))
     own = draw(_maybe_enrolled())
-    other = make_enrollment(name=NodeName("node-b"), addresses=("10.0.0.6",), state=draw(_STATES))
+    joined = Status(joins=draw(_mostly((), _joins(0), _joins(1))))
+    other = make_enrollment(name=NodeName("node-b"), addresses=("10.0.0.6",), state=draw(_STATES), status=joined)
     reserved = ReservedIndex()
     reserved.put("cidr", [ip_network("10.96.0.0/12")], "service network")
     reserved.put_api_servers("slice", [ip_address("10.0.0.1")])
@@ -233,7 +257,7 @@ def cases(draw: st.DrawFn, request: st.SearchStrategy[Request] | None = None) ->
         node=draw(_nodes()),
         claims=ClaimIndex([other, *([own] if own else [])]),
         reserved=reserved,
-        policy=Policy(never_deny=draw(_LENIENT)),
+        policy=Policy(never_deny=draw(_LENIENT), require_known_credential=draw(_LENIENT)),
         now=NOW,
     )
 

@@ -13,6 +13,7 @@ from hack.vectors.request import Request
 from nodegate.csr.decide import RULES, judge
 from nodegate.csr.model import Approve, Case, Deny, Fact, Hold, Ignore, Kind, NameKind, Result
 from nodegate.csr.render import MESSAGE_LIMIT, message, verdict_name
+from nodegate.enrollment.model import Rejoin
 from nodegate.identity import ReservedIndex
 from tests.builders import Vector, case_from_vector, load_vectors, make_csr, make_serving, read
 from tests.property.strategies import cases, serving_requests
@@ -64,6 +65,25 @@ def test_an_approval_has_no_failed_rule_and_who_asks_may(case: Case) -> None:
         assert csr.kind is Kind.SERVING
         assert name.kind is not NameKind.OTHER
         assert name.address in enrollment.addresses or name.text.lower() in enrollment.names
+
+
+@_MANY
+@given(cases())
+def test_an_approval_is_of_an_own_key_and_a_current_certificate(case: Case) -> None:
+    """The same about what the node holds: no key of another, no superseded certificate, no Node in another's place."""
+    judgement = judge(case)
+    enrollment, request = case.enrollment, case.csr.pkcs10
+    if not isinstance(judgement.verdict, Approve) or enrollment is None or request is None:
+        return
+
+    assert case.claims.key_owners(request.public_key_sha256 or "") <= {enrollment.name}
+    if case.csr.kind is not Kind.BOOTSTRAP:
+        record = enrollment.status.certificates.client
+        used, superseded = case.csr.credential_id, {record.previous_sha256} if record and record.seen else set()
+        known = {record.sha256, record.previous_sha256} - superseded if record else set()
+        assert used in known or not (case.policy.require_known_credential or used in superseded)
+        uids = {enrollment.status.node.uid, case.node.uid if case.node else None}
+        assert len(uids - {None}) < 2 or enrollment.rejoin is not Rejoin.NEVER or enrollment.status.joins
 
 
 @_MANY

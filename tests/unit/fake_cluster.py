@@ -20,10 +20,12 @@ from prometheus_client import CollectorRegistry
 from hack.vectors import manifests as m
 from hack.vectors.request import Request
 from nodegate.clock import now
+from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.flow import RequestFlow
 from nodegate.csr.report import Reports
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.flow import EnrollmentFlow
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH, LiveFacts
+from nodegate.facts import LiveFacts
 from nodegate.kube.client import ApiClient
 from nodegate.kube.credentials import Credentials, TokenSource
 from nodegate.kube.paths import resource_of

@@ -6,11 +6,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from hack.vectors import manifests as m
-from nodegate.csr.apply import TRIMMED
+from nodegate.csr.apply import CSR_PATH, TRIMMED
 from nodegate.csr.model import Fact
 from nodegate.csr.parse import parse_csr
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.model import NodeName, Phase
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH, KOPF_FIRST_S, REQUEST_KEPT
+from nodegate.facts import KOPF_FIRST_S, REQUEST_KEPT
 from nodegate.kube.informer import FRESH_S
 from nodegate.kube.work import WorkQueue
 from nodegate.settings import Settings

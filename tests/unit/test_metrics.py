@@ -1,21 +1,27 @@
 """The metrics: every name that monitoring may rely on, closed label sets, gauges that follow the stores."""
 
+import base64
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hack.bench.load import request_pem
 from nodegate import __version__
 from nodegate.csr.model import Reason
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.model import Phase
-from nodegate.facts import ENROLLMENT_PATH
 from nodegate.metrics import Metrics, Snapshot, StateCollector
 from tests.unit.fake_cluster import World, run_world
 
 COUNTERS = {
     "nodegate_csr_decisions_total": {"signer", "kind", "verdict", "reason"},
     "nodegate_enrollment_joins_total": set(),
+    "nodegate_rate_limited_total": set(),
+    "nodegate_foreign_approvals_total": set(),
+    "nodegate_issued_mismatch_total": set(),
+    "nodegate_signer_failures_total": set(),
     "nodegate_api_requests_total": {"verb", "resource", "code"},
     "nodegate_relists_total": {"reason"},
     "nodegate_objects_skipped_total": {"resource"},
@@ -36,7 +42,9 @@ GAUGES = {
     "nodegate_enrollments": {"phase"},
     "nodegate_watch_last_event_timestamp_seconds": {"resource"},
     "nodegate_leader": set(),
+    "nodegate_certificate_earliest_expiry_timestamp_seconds": {"kind"},
     "nodegate_build_info": {"version"},
+    "nodegate_competing_approver": {"kind"},
 }
 """Names and labels, as the design and the dashboards have them."""
 
@@ -48,6 +56,7 @@ _STATE = Snapshot(
     enrollments={phase: number for number, phase in enumerate(Phase)},
     last_event={"nodes": 1234.5},
     leader=True,
+    earliest_expiry={"client": 4321.5},
 )
 
 
@@ -67,6 +76,7 @@ def _fill(metrics: Metrics) -> None:
     metrics.event("nodes")
     metrics.skipped("nodes")
     metrics.failures.labels("requests").inc()
+    metrics.competing_approver.labels("renewal").set(1)
 
 
 def _families(metrics: Metrics) -> dict[str, Any]:
@@ -134,9 +144,12 @@ def test_reason_labels_are_snake_case() -> None:
 
 
 async def _join(world: World, number: int) -> None:
-    """Have a node of its own name join by a request of its own name."""
-    world.cluster.enroll(f"node-{number}", bootstrap={"tokenID": "abcdef"})
-    world.cluster.ask(metadata={"name": f"csr-{number}", "uid": f"u-{number}"}, node=f"node-{number}")
+    """Have a node of its own name join by a request of its own name, with a key of its own."""
+    token_id = f"t{number:05}"  # Its own: one that all share would be over its rate.
+    world.cluster.enroll(f"node-{number}", bootstrap={"tokenID": token_id})
+    metadata, username = {"name": f"csr-{number}", "uid": f"u-{number}"}, f"system:bootstrap:{token_id}"
+    request = base64.b64encode(request_pem(f"node-{number}")).decode()
+    world.cluster.ask(metadata=metadata, username=username, request=request)
 
 
 def _series(world: World) -> int:

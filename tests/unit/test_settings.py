@@ -43,8 +43,12 @@ _VALUES: dict[str, tuple[str, Any]] = {
     "context": ("there", "there"),
     "bootstrap_group": ("system:bootstrappers:metal", "system:bootstrappers:metal"),
     "never_deny": ("true", True),
+    "require_known_credential": ("true", True),
+    "manage_nodes": ("true", True),
     "service_cidr": ("10.96.0.0/12, fd00:10::/108", (ip_network("10.96.0.0/12"), ip_network("fd00:10::/108"))),
     "listen": ("127.0.0.1:9000", ("127.0.0.1", 9000)),
+    "metrics_listen": ("[::1]:9443", ("::1", 9443)),
+    "insecure_metrics": ("true", True),
     "log_level": ("DEBUG", "debug"),
     "log_format": ("text", "text"),
     "workers": ("256", 256),
@@ -52,7 +56,9 @@ _VALUES: dict[str, tuple[str, Any]] = {
     "leader_elect": ("TRUE", True),
     "lease_namespace": ("kube-system", "kube-system"),
 }
-"""Text and value of every setting but the one that needs a file."""
+"""Text and value of every setting but those that need a file."""
+
+_FILES = ("kubeconfig", "metrics_tls_cert", "metrics_tls_key")
 
 
 def test_without_anything_the_defaults_hold() -> None:
@@ -62,7 +68,7 @@ def test_without_anything_the_defaults_hold() -> None:
 
 def test_every_setting_is_tried_here() -> None:
     """A setting that nobody tries both ways would be one that nobody has to document."""
-    assert {*_VALUES, "kubeconfig"} == {field.name for field in fields(Settings)}
+    assert {*_VALUES, *_FILES} == {field.name for field in fields(Settings)}
 
 
 @pytest.mark.parametrize("name", _VALUES)
@@ -81,6 +87,16 @@ def test_kubeconfig_is_a_file_that_exists(file: Path) -> None:
     assert _read("--kubeconfig", str(file)).kubeconfig == file
     assert _read(NODEGATE_KUBECONFIG=str(file)).kubeconfig == file
     assert "a file that exists" in _mistakes("--kubeconfig", str(file.parent))[0]
+
+
+def test_certificate_and_key_come_together(file: Path) -> None:
+    """Both files are looked for at once; one without the other is a mistake, by flag and by variable."""
+    both = _read("--metrics-tls-cert", str(file), NODEGATE_METRICS_TLS_KEY=str(file))
+
+    assert (both.metrics_tls_cert, both.metrics_tls_key) == (file, file)
+    expected = ("--metrics-tls-cert, --metrics-tls-key: expected both or neither, found one",)
+    assert _mistakes("--metrics-tls-cert", str(file)) == expected
+    assert _mistakes(NODEGATE_METRICS_TLS_KEY=str(file)) == expected
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/config", "x" * 5000, "a\0b"])
@@ -107,7 +123,7 @@ def test_empty_variable_is_no_value() -> None:
     assert _read(**{f"NODEGATE_{name.upper()}": "" for name in _VALUES}) == Settings()
 
 
-@pytest.mark.parametrize("name", ["kubeconfig", *_VALUES])
+@pytest.mark.parametrize("name", [*_FILES, *_VALUES])
 def test_empty_flag_is_a_mistake(name: str) -> None:
     """A flag given with nothing, such as from an unset variable of a shell, never means the default."""
     flag = f"--{name.replace('_', '-')}"
@@ -117,6 +133,8 @@ def test_empty_flag_is_a_mistake(name: str) -> None:
 
 _BAD = {
     "never_deny": "yes",
+    "require_known_credential": "yes",
+    "manage_nodes": "yes",
     "service_cidr": "10.96.0.1/12",
     "listen": "localhost:8080",
     "log_level": "loud",
@@ -217,4 +235,17 @@ def test_help_names_variable_and_default_of_every_setting() -> None:
         assert f"--{field.name.replace('_', '-')}" in text
         assert f"[NODEGATE_{field.name.upper()}]" in text
     shown = [part.partition(")")[0] for part in text.split("(default ")[1:]]
-    assert shown == ["system:bootstrappers", "false", "0.0.0.0:8080", "info", "json", "32", "60", "false"]
+    addresses = ["0.0.0.0:8080", "0.0.0.0:8443"]
+    assert shown == [
+        "system:bootstrappers",
+        "false",
+        "false",
+        "false",
+        *addresses,
+        "false",
+        "info",
+        "json",
+        "32",
+        "60",
+        "false",
+    ]

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.errors import SettingsInvalid
-from nodegate.facts import ENROLLMENT_PATH
 from nodegate.settings import Settings
 from nodegate.startup import Operator
 from tests.unit.fake_cluster import CSR, NODE, Cluster, run_cluster
@@ -24,7 +24,9 @@ class Run:
     """An operator that runs, and what it answers."""
 
     def __init__(self, cluster: Cluster, **settings: Any) -> None:
-        self.operator = Operator(Settings(listen=("127.0.0.1", 0), **settings), cluster.credentials())
+        settings.setdefault("insecure_metrics", True)
+        here = ("127.0.0.1", 0)
+        self.operator = Operator(Settings(listen=here, metrics_listen=here, **settings), cluster.credentials())
         self.task = asyncio.create_task(self.operator.run())
 
     async def get(self, path: str) -> tuple[int, str]:
@@ -175,3 +177,33 @@ async def test_revocation_is_seen_by_the_running_operator(cluster: Cluster, run:
     assert not run.task.done()
     assert cluster.conditions(CSR) == [("Approved", "BootstrapApproved")]
     assert NODE in cluster.objects[ENROLLMENT_PATH]
+
+
+async def test_metrics_are_guarded_unless_told_otherwise(cluster: Cluster) -> None:
+    """Without --insecure-metrics a scrape is over TLS and needs a token whose owner may read it."""
+    cluster.owners["prometheus"] = {"username": "prometheus"}
+    cluster.may = lambda spec: "nonResourceAttributes" in spec
+    run = Run(cluster, insecure_metrics=False)
+    await until(lambda: run.operator._server.metrics_port > 0)
+    url = f"https://127.0.0.1:{run.operator._server.metrics_port}/metrics"
+    codes = []
+    async with aiohttp.ClientSession() as session:
+        for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer prometheus"}):
+            async with session.get(url, headers=headers, ssl=False) as response:
+                codes.append(response.status)
+
+    assert codes == [401, 401, 200]
+    assert (await run.get("/metrics"))[0] == 404
+    await run.close()
+
+
+async def test_a_competing_approver_is_seen_at_start(cluster: Cluster, run: Run) -> None:
+    """The first check comes with the first decisions, and its event is posted."""
+    cluster.may = lambda spec: bool(spec["resourceAttributes"]["subresource"] == "nodeclient")
+    await until(lambda: cluster.asked.count("create subjectaccessreviews") == 2)
+    await until(lambda: any(body["reason"] == "ApprovalBypassed" for body in cluster.bodies["create events"]))
+
+    text = (await run.get("/metrics"))[1]
+    assert 'nodegate_competing_approver{kind="bootstrap"} 1.0' in text
+    assert 'nodegate_competing_approver{kind="renewal"} 0.0' in text
+    assert (await run.get("/readyz"))[0] == 200

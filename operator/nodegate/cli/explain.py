@@ -84,6 +84,11 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--never-deny", action="store_true", help="as the operator's flag: hold instead of denying")
     parser.add_argument(
+        "--require-known-credential",
+        action="store_true",
+        help="as the operator's flag: hold what no recorded certificate asks for",
+    )
+    parser.add_argument(
         "--as-if-undecided", action="store_true", help="judge as if nobody had approved or denied the request yet"
     )
     parser.add_argument("--exit-code", action="store_true", help="tell the verdict by the exit code")
@@ -160,7 +165,11 @@ def _from_cluster(args: argparse.Namespace) -> _Asked:
 
 
 def _judge_all(args: argparse.Namespace, asked: _Asked, at: datetime) -> list[Explained]:
-    policy = Policy(bootstrap_group=args.bootstrap_group, never_deny=args.never_deny)
+    policy = Policy(
+        bootstrap_group=args.bootstrap_group,
+        never_deny=args.never_deny,
+        require_known_credential=args.require_known_credential,
+    )
     explained = []
     for request in asked.requests:
         body: Mapping[str, Any] = undecided(request.body) if args.as_if_undecided else request.body

@@ -48,6 +48,10 @@ REMEDIES: Mapping[Reason, str] = {
         "Give this command the rights that the warnings name; when the operator says so, look at its /readyz and at "
         "its ClusterRole."
     ),
+    Reason.RATE_LIMITED: (
+        "Nothing when many hosts start at once: it is judged by itself. Otherwise find who holds the credential and "
+        "sends so many, and delete the token."
+    ),
     Reason.NOT_ENROLLED: (
         "If this node is to join, apply a NodeEnrollment with exactly its name; if not, find out who holds the "
         "bootstrap credential."
@@ -102,6 +106,18 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.NODE_ALREADY_JOINED: (
         "If the host was rebuilt, delete its Node or wait until it is NotReady, as spec.rejoin says; if it was not, "
         "somebody else holds its bootstrap credential."
+    ),
+    Reason.KEY_REUSED: (
+        "Find out which of the two hosts is the copy: delete /var/lib/kubelet/pki there and let it make a new key, and "
+        "never put that folder into an image; when neither is one, the key was stolen."
+    ),
+    Reason.CREDENTIAL_SUPERSEDED: (
+        "Find out who else holds the node's old certificate: a restored backup or a cloned disk does this, and so does "
+        "a thief. A host that lost its newest certificate joins again with a bootstrap credential."
+    ),
+    Reason.NODE_REPLACED: (
+        "If it is the right machine, annotate its enrollment with nodegate.dev/accept-node-uid=<UID of the Node>; if "
+        "nobody deleted the Node on purpose, set spec.state to Suspended and look at the host."
     ),
 }
 """One sentence, sometimes two, for each reason of a failed rule."""

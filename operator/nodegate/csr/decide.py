@@ -21,7 +21,7 @@ from nodegate.csr.model import (
     Result,
     Verdict,
 )
-from nodegate.csr.rules import alt_names, enrollment, node_state, ownership, request
+from nodegate.csr.rules import alt_names, enrollment, limits, node_state, ownership, request
 from nodegate.csr.rules.rule import Fault, Outcome, Rule, skipped
 
 RULES: tuple[Rule, ...] = (
@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *enrollment.RULES,
     *alt_names.RULES,
     *node_state.RULES,
+    *limits.RULES,
 )
 """The whole policy, in the order of its stages."""
 
@@ -43,26 +44,35 @@ APPROVALS = {
 _REST = RULES[len(ownership.RULES) :]
 _NOT_OURS = skipped("the request is not nodegate's to judge")
 _NOBODYS = skipped("whose request it is cannot be told yet")
+_NOT_YET = skipped("the requester asks too often; it is judged when its turn comes")
 
 
 def judge(case: Case) -> Judgement:
     """Judge one request by every rule."""
     case = _without_missing(case)
     owned = [(rule, rule.judge(case)) for rule in ownership.RULES]
-    results = {outcome.result for _, outcome in owned}
-    if Result.FAIL in results:
-        rest = [(rule, _NOT_OURS) for rule in _REST]
-    elif Result.SKIPPED in results:
-        rest = [(rule, rule.judge(case) if rule.reason is Reason.FACTS_UNAVAILABLE else _NOBODYS) for rule in _REST]
-    else:
-        rest = [(rule, rule.judge(case)) for rule in _REST]
-    outcomes = [*owned, *rest]
+    outcomes = [*owned, *_judge_rest(case, {outcome.result for _, outcome in owned})]
     return Judgement(
         csr=case.csr,
         enrollment=case.enrollment,
         verdict=_verdict(case, outcomes),
         findings=tuple(Finding(rule.stage, rule.reason, o.result, o.expected, o.found) for rule, o in outcomes),
     )
+
+
+def _judge_rest(case: Case, owned: set[Result]) -> list[tuple[Rule, Outcome]]:
+    """Judge by the rules behind ownership; what cannot be asked yet leaves the one rule that says why."""
+    if Result.FAIL in owned:
+        return [(rule, _NOT_OURS) for rule in _REST]
+    if case.over_rate:
+        return _only(Reason.RATE_LIMITED, case, _NOT_YET)
+    if Result.SKIPPED in owned:
+        return _only(Reason.FACTS_UNAVAILABLE, case, _NOBODYS)
+    return [(rule, rule.judge(case)) for rule in _REST]
+
+
+def _only(reason: Reason, case: Case, other: Outcome) -> list[tuple[Rule, Outcome]]:
+    return [(rule, rule.judge(case) if rule.reason is reason else other) for rule in _REST]
 
 
 def _without_missing(case: Case) -> Case:

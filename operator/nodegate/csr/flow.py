@@ -4,20 +4,22 @@ The steps: take the object from the store, parse, judge by what the stores know;
 written, judge again by a fresh enrollment. A first certificate's approval is preceded by recording
 its key in the enrollment at the resourceVersion that was judged, so it fails when anything changed;
 every other decision re-reads the enrollment. Telling (events, status, metrics) comes after the write
-and never delays another decision.
+and never delays another decision. A requester that asks too often waits for its turn (``csr.limits``):
+its requests are held, cost no call, and come back one by one as its rate allows.
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from nodegate.clock import now
 from nodegate.csr.apply import Written, read_request, write_condition
 from nodegate.csr.decide import judge
+from nodegate.csr.limits import Limits
 from nodegate.csr.model import Approve, Case, CsrFacts, Deny, Hold, Ignore, Judgement, Kind, Reason
 from nodegate.csr.parse import parse_csr
 from nodegate.csr.render import condition
@@ -57,6 +59,9 @@ class Facts(Protocol):
     def note_node(self, name: str, node_name: NodeName | None) -> None:
         """Remember which node a pending request asks for."""
 
+    def intend(self, name: str, uid: str) -> None:
+        """Note that this process is about to approve a request."""
+
 
 class Ledger(Protocol):
     """Where enrollments are read afresh and joins are recorded."""
@@ -88,7 +93,17 @@ class Reporter(Protocol):
 class RequestFlow:
     """Judges requests by name; made once, called by every worker."""
 
-    def __init__(self, client: ApiClient, facts: Facts, ledger: Ledger, reporter: Reporter, queue: WorkQueue) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        facts: Facts,
+        ledger: Ledger,
+        reporter: Reporter,
+        queue: WorkQueue,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._limits = Limits()
         self._client = client
         self._facts = facts
         self._ledger = ledger
@@ -124,8 +139,22 @@ class RequestFlow:
                 return
         if body is None:
             self._forget(name)
-        elif self._written.get(name) != body["metadata"]["uid"]:
+        elif self._written.get(name) != body["metadata"]["uid"] and self._has_turn(name, body):
             await self._decide(name, body)
+
+    def _has_turn(self, name: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether a request may be looked at; one that was held back is not even read before its turn."""
+        requester = body["spec"].get("username", "")
+        if not self._limits.waits(name, body["metadata"]["uid"]) or self._limits.has_room(requester, self._clock()):
+            return True
+        self._call_next(requester)
+        return False
+
+    def _call_next(self, requester: str) -> None:
+        """Have the requester's next waiting request looked at when its rate allows."""
+        due = self._limits.due(requester, self._clock())
+        if due is not None:
+            self._queue.add_after(*due)
 
     def _accepted(self, name: str) -> None:
         """Note that nothing is refused for this request any more; with the last one the trouble is over."""
@@ -137,6 +166,9 @@ class RequestFlow:
     def _forget(self, name: str) -> None:
         self._written.pop(name, None)
         self._reporter.forget(name)
+        requester = self._limits.forget(name)
+        if requester is not None:
+            self._call_next(requester)
 
     async def _decide(self, name: str, body: Mapping[str, Any]) -> None:
         """Judge and act until what was judged is what was written."""
@@ -160,9 +192,28 @@ class RequestFlow:
         started = time.perf_counter()
         csr = parse_csr(body)
         self._facts.note_node(name, csr.node_name)
-        judgement = judge(self._facts.case(csr, self._facts.known_enrollment(csr)))
+        judgement = self._judge_in_turn(csr)
         seconds = time.perf_counter() - started
         return Decision(body, await self._confirm(judgement), seconds)
+
+    def _judge_in_turn(self, csr: CsrFacts) -> Judgement:
+        """Judge by what the stores know; what the requester's rate does not allow is held."""
+        case, moment = self._case(csr, self._facts.known_enrollment(csr)), self._clock()
+        known = self._limits.knows(csr.name, csr.uid)
+        if known or self._limits.has_room(csr.username, moment):
+            judgement = judge(case)
+            if isinstance(judgement.verdict, Ignore) or self._limits.take(csr, judgement.verdict, moment):
+                self._call_next(csr.username)
+                return judgement
+        judgement = judge(replace(case, over_rate=True))
+        if not isinstance(judgement.verdict, Ignore):
+            self._limits.hold(csr, moment)
+        self._call_next(csr.username)
+        return judgement
+
+    def _case(self, csr: CsrFacts, enrollment: Enrollment | None) -> Case:
+        """Return everything that a decision about a request rests on whose requester is within its rate."""
+        return replace(self._facts.case(csr, enrollment), over_rate=False)
 
     async def _confirm(self, judgement: Judgement) -> Judgement:
         """Judge again by what the API server holds before a verdict is written.
@@ -175,7 +226,7 @@ class RequestFlow:
             if isinstance(judgement.verdict, Hold | Ignore) or csr.node_name is None:
                 return judgement
             if conflict is not None or not _needs_record(judgement):
-                judgement = judge(self._facts.case(csr, await self._ledger.read(csr.node_name)))
+                judgement = judge(self._case(csr, await self._ledger.read(csr.node_name)))
                 if not _needs_record(judgement):
                     return judgement
             try:
@@ -205,6 +256,8 @@ class RequestFlow:
         text = decision.condition = condition(decision.judgement, now())
         if text is None or decision.mode is Mode.AUDIT:
             return Written.DONE
+        if isinstance(decision.judgement.verdict, Approve):
+            self._facts.intend(name, decision.judgement.csr.uid)
         try:
             written = await write_condition(self._client, decision.body, text)
         except Unavailable:

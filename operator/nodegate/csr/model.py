@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from nodegate.enrollment.model import Claims, Enrollment, IPAddress, NodeName
+from nodegate.enrollment.model import Claims, Enrollment, IPAddress, NodeName, NodeTemplate
 from nodegate.identity import IPNetwork, Reserved
 from nodegate.names import BOOTSTRAP_GROUP, BOOTSTRAP_USER_PREFIX, NODE_USER_PREFIX, SERVING_SIGNER
 
-RULE_SET_VERSION = 1
+RULE_SET_VERSION = 2
 """Raised whenever a rule changes what it accepts; stands in every approval's message."""
 
 
@@ -66,6 +66,11 @@ class Reason(enum.StrEnum):
     SUBJECT_ALT_NAME_NOT_ON_NODE = "SubjectAltNameNotOnNode"
 
     NODE_ALREADY_JOINED = "NodeAlreadyJoined"
+    KEY_REUSED = "KeyReused"
+    CREDENTIAL_SUPERSEDED = "CredentialSuperseded"
+    NODE_REPLACED = "NodeReplaced"
+
+    RATE_LIMITED = "RateLimited"
 
     FACTS_UNAVAILABLE = "FactsUnavailable"
 
@@ -252,6 +257,8 @@ class NodeFacts:
     """Hostname, InternalDNS and ExternalDNS addresses, lower case."""
 
     pod_cidrs: tuple[IPNetwork, ...] = ()
+    settings: NodeTemplate | None = None
+    """Labels, annotations and taints; None when the operator does not manage Nodes."""
 
 
 class Fact(enum.StrEnum):
@@ -269,6 +276,8 @@ class Policy:
 
     bootstrap_group: str = BOOTSTRAP_GROUP
     never_deny: bool = False
+    require_known_credential: bool = False
+    """A node's request has to be made with a certificate that its enrollment records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +299,9 @@ class Case:
     now: datetime
     missing: frozenset[Fact] = frozenset()
     """Facts that could not be had: whatever stands in their place is not to be used."""
+
+    over_rate: bool | None = None
+    """Whether the requester asks too often; None where nobody counts."""
 
 
 class Result(enum.StrEnum):

@@ -18,6 +18,7 @@ from nodegate.errors import Malformed
 from nodegate.fields import Fields, parse_address
 from nodegate.identity import IPNetwork, is_subdomain
 from nodegate.names import CREDENTIAL_ID_EXTRA, NODE_USER_PREFIX, NODES_GROUP
+from nodegate.node_template import read_node_template
 from nodegate.text import visible
 
 _ORGANIZATION = "2.5.4.10"
@@ -44,7 +45,7 @@ def parse_csr(body: Any) -> CsrFacts:
         signer=spec.text("signerName"),
         username=spec.text("username"),
         groups=frozenset(spec.texts("groups")),
-        credential_id=_credential_id(spec.child("extra").texts(CREDENTIAL_ID_EXTRA)),
+        credential_id=read_credential_id(spec.child("extra").texts(CREDENTIAL_ID_EXTRA)),
         usages=spec.texts("usages"),
         expiration_seconds=spec.integer("expirationSeconds"),
         conditions=tuple(condition.text("type") for condition in status.children("conditions")),
@@ -89,15 +90,20 @@ def exact_node_name(subject: tuple[SubjectAttribute, ...]) -> NodeName | None:
     return NodeName(name) if named and values[_ORGANIZATION] == NODES_GROUP else None
 
 
-def _credential_id(values: tuple[str, ...]) -> str | None:
+def read_credential_id(values: tuple[str, ...]) -> str | None:
+    """Return the SHA-256, in hex, of the certificate that a credential-id names; None when it names none."""
     for value in values:
         if value.startswith(_CREDENTIAL_PREFIX):
             return value.removeprefix(_CREDENTIAL_PREFIX).lower()
     return None
 
 
-def parse_node(body: Any) -> NodeFacts:
+def parse_node(body: Any, *, settings: bool = False) -> NodeFacts:
     """Read a Node object.
+
+    Args:
+        body: The object as JSON or YAML decodes it.
+        settings: Keep labels, annotations and taints as well.
 
     Raises:
         Malformed: A field has the wrong type.
@@ -119,6 +125,7 @@ def parse_node(body: Any) -> NodeFacts:
         addresses=frozenset(addresses),
         dns_names=frozenset(dns_names),
         pod_cidrs=tuple(_networks(spec, "podCIDR", "podCIDRs")),
+        settings=read_node_template(meta, spec) if settings else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""PEM and DER in, `Pkcs10` facts out: the only module that reads certificates' ASN.1.
+"""PEM and DER in, `Pkcs10` facts out: the only module that reads requests' ASN.1.
 
 Rules: the API server, NodeRestriction and the signer read requests with Go's decoder, this program
 with another. Two decoders differ on odd input, so odd input is refused before it is read: the PEM must
@@ -99,7 +99,7 @@ def _read_request(csr: x509.CertificateSigningRequest) -> Pkcs10:
     oid = csr.signature_algorithm_oid
     extensions, alt_names, fault = _read_extensions(csr)
     return Pkcs10(
-        subject=_read_subject(csr.subject),
+        subject=read_subject(csr.subject),
         key_kind=kind,
         key_text=key_text,
         public_key_sha256=hashlib.sha256(spki).hexdigest() if spki else None,
@@ -112,7 +112,8 @@ def _read_request(csr: x509.CertificateSigningRequest) -> Pkcs10:
     )
 
 
-def _read_subject(name: x509.Name) -> tuple[SubjectAttribute, ...]:
+def read_subject(name: x509.Name) -> tuple[SubjectAttribute, ...]:
+    """Return the attributes of a subject, of a request or a certificate, in order."""
     return tuple(
         SubjectAttribute(
             rdn=index,
@@ -182,12 +183,17 @@ def _read_alt_names(
     oids: tuple[str, ...], value: x509.SubjectAlternativeName
 ) -> tuple[tuple[str, ...], tuple[AltName, ...] | None, str | None]:
     try:
-        return oids, tuple(_read_alt_name(name) for name in value), None
+        return oids, tuple(read_alt_name(name) for name in value), None
     except ValueError as error:
         return oids, None, str(error)
 
 
-def _read_alt_name(name: x509.GeneralName) -> AltName:
+def read_alt_name(name: x509.GeneralName) -> AltName:
+    """Return one alternative name, of a request or a certificate.
+
+    Raises:
+        ValueError: It is an IP name of a wrong length.
+    """
     if isinstance(name, x509.DNSName):
         return AltName(NameKind.DNS, name.value)
     if not isinstance(name, x509.IPAddress):

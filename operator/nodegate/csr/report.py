@@ -2,7 +2,8 @@
 
 Rules: each change of verdict is told once, however often a request is judged; events are for what a
 person may have to act on (Hold, Deny); nothing here waits or fails: events go to an outbox, the
-enrollment's status to its own queue.
+enrollment's status to its own queue. Of a requester over its rate one event in a while is enough, and
+no status.
 """
 
 import logging
@@ -11,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nodegate.clock import now
-from nodegate.csr.model import Approve, Deny, Hold, Ignore, Judgement
+from nodegate.csr.limits import EVENT_GAP_S, Sparing
+from nodegate.csr.model import Approve, Deny, Hold, Ignore, Judgement, Reason
 from nodegate.csr.render import audit, event, message, verdict_name
 from nodegate.enrollment.model import Decided, Mode, NodeName
 from nodegate.errors import ApiError
@@ -33,6 +35,7 @@ class Reports:
         self._note = note
         self._last: dict[str, _Verdict] = {}
         self._held: dict[str, str] = {}
+        self._floods = Sparing(EVENT_GAP_S)
         self.problem: str | None = None
         """Why approvals cannot be written, or None."""
 
@@ -51,6 +54,11 @@ class Reports:
         self._metrics.decisions.labels(csr.signer, csr.kind, name.lower(), judgement.reasons[0].label).inc()
         _audit.info("%s", name, extra={"fields": audit(judgement, mode=mode, seconds=seconds)})
         self._measure_wait(judgement, mode)
+        if Reason.RATE_LIMITED in judgement.reasons:
+            self._metrics.rate_limited.inc()
+            if self._floods.may_say(csr.username, now().timestamp()):
+                self._post(judgement, body)
+            return
         self._post(judgement, body)
         self._note_decision(judgement)
 

@@ -5,13 +5,33 @@ kstatus reads it). Nothing here authorises a certificate: the rules of the csr r
 and conflicts again for every request.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from nodegate.enrollment.model import Claims, Condition, Enrollment, Mode, NodeRef, Outlook, Phase, State
+from nodegate.enrollment.inventory import certificates
+from nodegate.enrollment.inventory import conditions as certificate_conditions
+from nodegate.enrollment.model import (
+    Certificates,
+    Claims,
+    Condition,
+    Enrollment,
+    Mode,
+    NodeRef,
+    NodeTemplate,
+    Outlook,
+    Phase,
+    Rejoin,
+    State,
+)
+from nodegate.enrollment.node_settings import Scene, Settling, settle
 from nodegate.identity import Reserved, conflicts, listed_reserved
+from nodegate.names import ACCEPT_NODE_UID
+from nodegate.observed import Observed
 from nodegate.text import listed
+
+MINTING: Final = "Pending"
+"""Reason of a False ``TokenIssued`` while the operator is about to mint the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +44,17 @@ class Surroundings:
     """The Node of the enrollment's name as it is now, or None."""
 
     now: datetime
+    observed: Observed = field(default_factory=Observed)
+    """What the requests that exist tell of the node's certificates."""
+
+    manages_nodes: bool = False
+    """What ``spec.node`` lists is set on Nodes."""
+
+    present: NodeTemplate | None = None
+    """Labels, annotations and taints of the Node; None when they are not known."""
+
+    node_problem: str = ""
+    """Why the Node could not be written; empty when it could."""
 
 
 class _Ready(NamedTuple):
@@ -39,14 +70,22 @@ class _Ready(NamedTuple):
 def decide(enrollment: Enrollment, around: Surroundings) -> Outlook:
     """Judge the state of one enrollment."""
     ready = _readiness(enrollment, around)
-    conditions = [_ready_condition(enrollment, ready), _joined_condition(around.node), _stalled_condition(ready)]
+    joined = _joined_condition(enrollment, around.node)
+    conditions = [_ready_condition(enrollment, around, ready), joined, _stalled_condition(ready)]
     if enrollment.bootstrap.issue_token:
         conditions.append(_token_condition(enrollment))
+    settling = _settling(enrollment, around, ready)
+    conditions += [settling.condition] if settling.condition else []
+    conditions.append(_reconciling_condition(conditions, settling))
+    held = certificates(enrollment.status.certificates, around.observed)
+    conditions += certificate_conditions(enrollment, held, around.observed, around.now)
     return Outlook(
         phase=ready.phase,
         conditions=tuple(conditions),
-        node=_node(enrollment, around),
-        next_change=_next_change(enrollment, around.now),
+        node=_with_settings(_node(enrollment, around), around.node, settling),
+        node_differs=settling.differs,
+        certificates=held,
+        next_change=_next_change(enrollment, held, around.now),
     )
 
 
@@ -78,8 +117,11 @@ def _faults(enrollment: Enrollment, around: Surroundings) -> _Ready | None:
 
 
 def _active(enrollment: Enrollment, around: Surroundings) -> _Ready:
-    bootstrap, joined = enrollment.bootstrap, around.node is not None
-    if joined:
+    bootstrap = enrollment.bootstrap
+    if around.node is not None and _is_replaced(enrollment, around.node):
+        message = _replaced_text(enrollment, around.node)
+        return _Ready(Phase.JOINED, "NodeReplaced", ready=False, message=message, stalled=True)
+    if around.node is not None:
         return _Ready(
             Phase.JOINED, "Joined", ready=True, message="The Node exists; its renewals and serving requests are judged."
         )
@@ -100,16 +142,18 @@ def _active(enrollment: Enrollment, around: Surroundings) -> _Ready:
     )
 
 
-def _ready_condition(enrollment: Enrollment, ready: _Ready) -> Condition:
-    unacted = enrollment.unacted_fields
+def _ready_condition(enrollment: Enrollment, around: Surroundings, ready: _Ready) -> Condition:
+    unacted = [f for f in enrollment.unacted_fields if not (around.manages_nodes and f.startswith("node."))]
     note = " Mode Audit: verdicts are reported, never written to a request." if enrollment.mode is Mode.AUDIT else ""
-    note += f" Accepted, but not acted on by this version: {', '.join(unacted)}." if unacted else ""
+    note += f" Accepted, but not acted on by this operator: {', '.join(unacted)}." if unacted else ""
     return _condition("Ready", holds=ready.ready, reason=ready.reason, message=ready.message + note)
 
 
-def _joined_condition(node: NodeRef | None) -> Condition:
+def _joined_condition(enrollment: Enrollment, node: NodeRef | None) -> Condition:
     if node is None:
         return _condition("Joined", holds=False, reason="NodeNotFound", message="There is no Node of this name.")
+    if _is_replaced(enrollment, node):
+        return _condition("Joined", holds=False, reason="NodeReplaced", message=_replaced_text(enrollment, node))
     return _condition("Joined", holds=True, reason="NodeFound", message="A Node of this name exists.")
 
 
@@ -132,14 +176,63 @@ def _condition(kind: str, *, holds: bool, reason: str, message: str) -> Conditio
 
 
 def _node(enrollment: Enrollment, around: Surroundings) -> NodeRef:
-    """Return the Node as it is now; when it joined stays as first recorded for the same UID."""
+    """Return the Node as it is now; when it joined stays as first recorded for the same UID.
+
+    With rejoin Never the recorded Node stays until another may follow it: a node that deletes its Node and
+    registers anew (CVE-2025-5187) must not take the evidence away.
+    """
     node, recorded = around.node, enrollment.status.node
     if node is None:
-        return NodeRef()
+        return replace(recorded, ready=None) if enrollment.rejoin is Rejoin.NEVER else NodeRef()
+    if _is_replaced(enrollment, node):
+        return replace(recorded, ready=node.ready)
     joined_at = recorded.joined_at if recorded.uid == node.uid and recorded.joined_at else around.now
     return NodeRef(uid=node.uid, joined_at=joined_at, ready=node.ready)
 
 
-def _next_change(enrollment: Enrollment, now: datetime) -> datetime | None:
-    bounds = (enrollment.bootstrap.not_before, enrollment.bootstrap.not_after)
+def _settling(enrollment: Enrollment, around: Surroundings, ready: _Ready) -> Settling:
+    scene = Scene(
+        phase=ready.phase,
+        node=around.node,
+        replaced=around.node is not None and _is_replaced(enrollment, around.node),
+        present=around.present,
+        manages_nodes=around.manages_nodes,
+        problem=around.node_problem,
+    )
+    return settle(enrollment, scene)
+
+
+def _with_settings(recorded: NodeRef, node: NodeRef | None, settling: Settling) -> NodeRef:
+    """Return what is recorded of the Node with what is set on it; a Node that is not recorded leaves it alone."""
+    return replace(recorded, settings=settling.record) if node is not None and node.uid == recorded.uid else recorded
+
+
+def _reconciling_condition(conditions: list[Condition], settling: Settling) -> Condition:
+    """Return whether the operator itself has something left to do, abnormal-true as kstatus reads it."""
+    if settling.differs:
+        message = "The Node is still to be given what spec.node lists."
+        return _condition("Reconciling", holds=True, reason="NodeSettingsPending", message=message)
+    token = next((c for c in conditions if (c.type, c.reason) == ("TokenIssued", MINTING)), None)
+    if token is not None:
+        return _condition("Reconciling", holds=True, reason="TokenPending", message=token.message)
+    message = "The operator has nothing left to do for this generation."
+    return _condition("Reconciling", holds=False, reason="Settled", message=message)
+
+
+def _is_replaced(enrollment: Enrollment, node: NodeRef) -> bool:
+    """Tell whether the Node is another than the one that joined, and nobody has said that it may be."""
+    return enrollment.rejoin is Rejoin.NEVER and node.uid is not None and not enrollment.expects_node(node.uid)
+
+
+def _replaced_text(enrollment: Enrollment, node: NodeRef) -> str:
+    return (
+        f"Expected the Node that joined (UID {enrollment.status.node.uid}), found another (UID {node.uid}); its "
+        f"requests are held. If it is the right machine: kubectl annotate nodeenrollment {enrollment.name} --overwrite "
+        f"{ACCEPT_NODE_UID}={node.uid}."
+    )
+
+
+def _next_change(enrollment: Enrollment, held: Certificates, now: datetime) -> datetime | None:
+    ends = held.serving.not_after if held.serving else None
+    bounds = (enrollment.bootstrap.not_before, enrollment.bootstrap.not_after, ends)
     return min((bound for bound in bounds if bound is not None and bound >= now), default=None)

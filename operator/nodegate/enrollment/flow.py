@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 from nodegate.clock import now
 from nodegate.enrollment.apply import patch_status, read_enrollment
 from nodegate.enrollment.decide import Surroundings, decide
-from nodegate.enrollment.model import Claims, Decided, Enrollment, Join, NodeName, NodeRef, Outlook
+from nodegate.enrollment.model import Claims, Decided, Enrollment, Join, NodeName, NodeRef, NodeTemplate, Outlook
+from nodegate.enrollment.node_apply import NodeApplier
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.enrollment.render import join_patch, status_patch
 from nodegate.errors import ApiError, Conflict, Malformed, NotFound, Unavailable
@@ -23,6 +24,7 @@ from nodegate.kube.client import ApiClient
 from nodegate.kube.work import WorkQueue
 from nodegate.metrics import Metrics
 from nodegate.names import API_VERSION
+from nodegate.observed import Observed
 from nodegate.outbox import Outbox
 from nodegate.text import visible
 
@@ -70,6 +72,16 @@ class Neighbourhood(Protocol):
     def node_ref(self, name: str) -> NodeRef | None:
         """Return the Node of a name, or None."""
 
+    @property
+    def manages_nodes(self) -> bool:
+        """Tell whether what ``spec.node`` lists is set on Nodes."""
+
+    def node_settings(self, name: str) -> NodeTemplate | None:
+        """Return labels, annotations and taints of the Node of a name; None when they are not known."""
+
+    def observed(self, name: NodeName) -> Observed:
+        """Return what the requests that exist tell of the node's certificates."""
+
 
 class EnrollmentFlow:
     """Keeps statuses right and records joins; made once.
@@ -89,6 +101,7 @@ class EnrollmentFlow:
         self._decided: dict[str, Decided] = {}
         self._waiting_since: dict[str, float] = {}
         self._postponed: set[str] = set()
+        self._nodes = NodeApplier(client, queue.add_after)
         self.problem: str | None = None
 
     async def read(self, name: NodeName) -> Enrollment | None:
@@ -140,6 +153,7 @@ class EnrollmentFlow:
         enrollment = self._around.enrollment(name)
         if enrollment is None:
             self._decided.pop(name, None)
+            self._nodes.forget(name)
             self._caught_up(name)
         else:
             await self.observe(enrollment)
@@ -216,6 +230,8 @@ class EnrollmentFlow:
                 enrollment = fresh
             else:
                 self._wake_later(enrollment, outlook)
+                if outlook.node_differs:  # What is set is on record by now.
+                    await self._nodes.apply(enrollment, outlook.node)
                 return
 
     def _surroundings(self, enrollment: Enrollment) -> Surroundings:
@@ -224,6 +240,10 @@ class EnrollmentFlow:
             reserved=self._around.reserved,
             node=self._around.node_ref(enrollment.name),
             now=now(),
+            observed=self._around.observed(enrollment.name),
+            manages_nodes=self._around.manages_nodes,
+            present=self._around.node_settings(enrollment.name),
+            node_problem=self._nodes.problem(enrollment.name),
         )
 
     def _wake_later(self, enrollment: Enrollment, outlook: Outlook) -> None:
@@ -233,7 +253,11 @@ class EnrollmentFlow:
             self._queue.add_after(enrollment.name, max(0.0, wait))
 
     def _tell(self, enrollment: Enrollment, outlook: Outlook) -> None:
-        """Post an event when the enrollment has begun to need mending."""
+        """Post an event when another Node is recorded, and when the enrollment has begun to need mending."""
+        gone, follower = enrollment.status.node.uid, outlook.node.uid
+        if gone is not None and follower not in (None, gone):
+            note = f"The Node that joined (UID {gone}) was followed by another (UID {follower}), which is recorded now."
+            self._outbox.add(_regarding(enrollment), "Normal", "NodeReplaced", "Reconcile", note)
         before = enrollment.condition("Stalled")
         stalled = next((c for c in outlook.conditions if c.type == "Stalled" and c.status == "True"), None)
         if stalled is None or (before is not None and (before.status, before.message) == ("True", stalled.message)):

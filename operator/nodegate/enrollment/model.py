@@ -162,6 +162,9 @@ class NodeRef:
     ready: str | None = None
     """``True``, ``False`` or ``Unknown``, as the Node's Ready condition says."""
 
+    settings: tuple[str, ...] = ()
+    """What the operator has set on the Node: ``label:KEY``, ``annotation:KEY``, ``taint:KEY:EFFECT``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
@@ -264,6 +267,14 @@ class Enrollment:
         """Tell whether this key is one of the recorded joins."""
         return any(join.public_key_sha256 == public_key_sha256 for join in self.status.joins)
 
+    def expects_node(self, uid: str) -> bool:
+        """Tell whether a Node of this UID is the recorded one, an accepted one, or one that a newer join announced."""
+        recorded = self.status.node
+        if recorded.uid is None or uid in (recorded.uid, self.accepted_node_uid):
+            return True
+        newest = self.status.joins[0].time if self.status.joins else None
+        return newest is not None and recorded.joined_at is not None and newest > recorded.joined_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
@@ -272,12 +283,16 @@ class Outlook:
     phase: Phase
     conditions: tuple[Condition, ...]
     node: NodeRef
+    certificates: Certificates
     next_change: datetime | None
     """When the passing of time alone changes this, or None."""
 
+    node_differs: bool = False
+    """``spec.node`` is to be applied to the Node, once this status is written."""
+
 
 class Claims(Protocol):
-    """Who claims which identity, over all enrollments that are not revoked."""
+    """Who claims which identity: addresses and names of all enrollments that are not revoked, keys of all."""
 
     def address_owners(self, address: IPAddress) -> frozenset[NodeName]:
         """Return the enrollments that list this address."""
@@ -285,20 +300,29 @@ class Claims(Protocol):
     def name_owners(self, dns_name: str) -> frozenset[NodeName]:
         """Return the enrollments that are called so or list this DNS name (lower case)."""
 
+    def key_owners(self, public_key_sha256: str) -> frozenset[NodeName]:
+        """Return the enrollments, revoked ones too, whose recorded joins hold this key (lower-case hex)."""
+
 
 class ClaimIndex:
     """`Claims` kept up to date one enrollment at a time, so that thousands cost nothing to ask."""
 
-    __slots__ = ("_held", "_owners")
+    __slots__ = ("_held", "_key_owners", "_keys", "_owners")
 
     def __init__(self, enrollments: Iterable[Enrollment] = ()) -> None:
+        self._key_owners: dict[str, frozenset[NodeName]] = {}
+        self._keys: dict[NodeName, frozenset[str]] = {}
         self._owners: dict[IPAddress | str, frozenset[NodeName]] = {}
         self._held: dict[NodeName, frozenset[IPAddress | str]] = {}
         for enrollment in enrollments:
             self.put(enrollment.name, enrollment)
 
     def put(self, name: NodeName, enrollment: Enrollment | None) -> frozenset[NodeName]:
-        """Replace what `name` claims; None removes it. Return the others that share a claim, before or after."""
+        """Replace what `name` claims; None removes it. Return the others that share a claim, before or after.
+
+        Keys touch nobody: a shared one bears on requests, not on enrollments, and those are judged again by themselves.
+        """
+        self._put_keys(name, enrollment)
         before = self._held.pop(name, frozenset())
         after: frozenset[IPAddress | str] = frozenset()
         if enrollment is not None and enrollment.state is not State.REVOKED:
@@ -314,6 +338,19 @@ class ClaimIndex:
             self._held[name] = after
         return (touched | self._touching(after)) - {name}
 
+    def _put_keys(self, name: NodeName, enrollment: Enrollment | None) -> None:
+        """Replace the keys that joined as `name`; a revoked enrollment keeps its own, so that none comes back."""
+        before = self._keys.pop(name, frozenset())
+        after = frozenset(join.public_key_sha256 for join in enrollment.status.joins) if enrollment else frozenset()
+        for key in before - after:
+            self._key_owners[key] -= {name}
+            if not self._key_owners[key]:
+                del self._key_owners[key]
+        for key in after - before:
+            self._key_owners[key] = self._key_owners.get(key, frozenset()) | {name}
+        if after:
+            self._keys[name] = after
+
     def _touching(self, claims: Iterable[IPAddress | str]) -> frozenset[NodeName]:
         return frozenset(owner for claim in claims for owner in self._owners.get(claim, ()))
 
@@ -324,3 +361,7 @@ class ClaimIndex:
     def name_owners(self, dns_name: str) -> frozenset[NodeName]:
         """Return the enrollments that are called so or list this DNS name (lower case)."""
         return self._owners.get(dns_name, frozenset())
+
+    def key_owners(self, public_key_sha256: str) -> frozenset[NodeName]:
+        """Return the enrollments, revoked ones too, whose recorded joins hold this key (lower-case hex)."""
+        return self._key_owners.get(public_key_sha256, frozenset())

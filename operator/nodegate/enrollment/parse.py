@@ -20,18 +20,17 @@ from nodegate.enrollment.model import (
     Mode,
     NodeName,
     NodeRef,
-    NodeTemplate,
     Phase,
     Rejoin,
     Serving,
     State,
     Status,
-    Taint,
 )
 from nodegate.errors import Malformed
 from nodegate.fields import Fields
 from nodegate.identity import is_dns_name, is_subdomain
 from nodegate.names import ACCEPT_NODE_UID
+from nodegate.node_template import read_node_template
 from nodegate.text import visible
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
@@ -71,7 +70,7 @@ def parse_enrollment(body: Any, *, offline: bool = False) -> Enrollment:
         rejoin=_choice(spec, "rejoin", Rejoin, _DEFAULTS.rejoin),
         serving=_serving(spec.child("serving")),
         max_expiration_seconds=spec.integer("maxExpirationSeconds"),
-        node=_node(spec.child("node")),
+        node=read_node_template(spec.child("node"), spec.child("node")),
         accepted_node_uid=meta.child("annotations").text(ACCEPT_NODE_UID) or None,
         unacted_fields=_unacted(spec),
         status=status,
@@ -133,16 +132,6 @@ def _ttl(token: Fields) -> timedelta:
     return timedelta(seconds=sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)([hms])", text)))
 
 
-def _node(fields: Fields) -> NodeTemplate:
-    return NodeTemplate(
-        labels=fields.child("labels").pairs(),
-        annotations=fields.child("annotations").pairs(),
-        taints=tuple(
-            Taint(taint.text("key"), taint.text("value"), taint.text("effect")) for taint in fields.children("taints")
-        ),
-    )
-
-
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
@@ -178,6 +167,7 @@ def _status(fields: Fields) -> Status:
             uid=node.text("uid") or None,
             joined_at=node.moment("joinedAt"),
             ready=node.text("ready") or None,
+            settings=node.texts("settings"),
         ),
         certificates=Certificates(
             client=_certificate(certificates.child("client")), serving=_certificate(certificates.child("serving"))

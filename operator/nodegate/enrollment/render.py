@@ -9,7 +9,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from nodegate.enrollment.model import Condition, Decided, Enrollment, Join, NodeRef, Outlook, Status
+from nodegate.enrollment.model import (
+    CertificateRecord,
+    Certificates,
+    Condition,
+    Decided,
+    Enrollment,
+    Join,
+    NodeRef,
+    Outlook,
+    Status,
+)
 from nodegate.fields import rfc3339
 from nodegate.text import visible
 
@@ -31,13 +41,20 @@ def status_patch(enrollment: Enrollment, outlook: Outlook, decided: Decided | No
         phase=outlook.phase,
         conditions=_merged(enrollment, outlook, now),
         node=outlook.node,
+        certificates=outlook.certificates,
         last_decision=decided or enrollment.status.last_decision,
     )
     return None if status == enrollment.status else _patch(enrollment, _body(status))
 
 
 def join_patch(enrollment: Enrollment, join: Join) -> Any:
-    """Return the patch that records a key before it is approved: newest first, ten kept, distinct keys counted."""
+    """Return the patch that records a key before it is approved: newest first, ten kept, distinct keys counted.
+
+    The newest join's own key is a retry and keeps its time: asking again announces no new Node.
+    """
+    newest = next(iter(enrollment.status.joins), None)
+    if newest is not None and newest.public_key_sha256 == join.public_key_sha256:
+        join = replace(join, time=newest.time)
     others = tuple(j for j in enrollment.status.joins if j.public_key_sha256 != join.public_key_sha256)
     new = 0 if len(others) < len(enrollment.status.joins) else 1
     kept = (join, *others)[:JOINS_KEPT]
@@ -52,14 +69,16 @@ def _patch(enrollment: Enrollment, status: Any) -> Any:
 def _merged(enrollment: Enrollment, outlook: Outlook, now: datetime) -> tuple[Condition, ...]:
     """Return the recorded conditions, those of the outlook's types replaced."""
     fresh = {condition.type: condition for condition in outlook.conditions}
-    kept = tuple(condition for condition in enrollment.status.conditions if condition.type not in fresh)
-    return kept + tuple(_dated(enrollment, condition, now) for condition in fresh.values())
+    dated = {kind: _dated(enrollment, condition, now) for kind, condition in fresh.items()}
+    # Each keeps its place, so that one which has nothing new to say causes no write.
+    return tuple(({condition.type: condition for condition in enrollment.status.conditions} | dated).values())
 
 
 def _dated(enrollment: Enrollment, condition: Condition, now: datetime) -> Condition:
     before = enrollment.condition(condition.type)
     flipped = before is None or before.status != condition.status or before.last_transition is None
-    moment = now.replace(microsecond=0) if flipped or before is None else before.last_transition
+    since = condition.last_transition or now  # Some conditions know since when they hold.
+    moment = since.replace(microsecond=0) if flipped or before is None else before.last_transition
     return replace(condition, observed_generation=enrollment.generation, last_transition=moment)
 
 
@@ -69,6 +88,7 @@ def _body(status: Status) -> Any:
         "phase": status.phase,
         "conditions": [_condition(condition) for condition in status.conditions],
         "node": _node(status.node),
+        **_certificates(status.certificates),
         **({"lastDecision": _decided(status.last_decision)} if status.last_decision else {}),
     }
 
@@ -90,6 +110,26 @@ def _node(node: NodeRef) -> Any:
         "uid": node.uid,
         "joinedAt": rfc3339(node.joined_at) if node.joined_at else None,
         "ready": node.ready,
+        "settings": list(node.settings) or None,
+    }
+
+
+def _certificates(held: Certificates) -> Any:
+    """Return the part about certificates; it is left out while there is none, and records are never taken away."""
+    kinds = {"client": held.client, "serving": held.serving}
+    records = {kind: _certificate(record) for kind, record in kinds.items() if record is not None}
+    return {"certificates": records} if records else {}
+
+
+def _certificate(record: CertificateRecord) -> Any:
+    """Return one record; a null takes a field away in a merge patch."""
+    return {
+        "serial": record.serial,
+        "notAfter": rfc3339(record.not_after),
+        "sha256": record.sha256,
+        "seen": record.seen,
+        "previousSHA256": record.previous_sha256,
+        "csrName": record.csr_name,
     }
 
 

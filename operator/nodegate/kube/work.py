@@ -3,16 +3,18 @@
 Rules:
 - A name waits at most once, so the queue is bounded by the number of distinct names; whoever
   serves it reads the newest object from the store.
-- The oldest is served first. A name added while it is being served is served again afterwards,
-  never by two workers at once.
+- Names belong to flows, such as one for each requester. Flows are served in turn, so a flood in one
+  delays another by one name at most; inside a flow the oldest is served first, those that can wait last.
+- A name added while it is being served is served again afterwards, never by two workers at once.
 - A failure in one name is logged, counted, and tried again after 0.2 s, doubling to 30 s; it never
   reaches another name and never ends a worker.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from nodegate.kube.backoff import Backoff
 from nodegate.text import visible
@@ -33,18 +35,69 @@ class WorkClosed(Exception):
     """The queue was closed: no error, it sends a worker home."""
 
 
-class WorkQueue:
-    """Distinct names, oldest first; to be made inside the running loop."""
+class Place(NamedTuple):
+    """Where a name waits."""
+
+    flow: str
+    """Whose it is; flows are served in turn."""
+
+    late: bool = False
+    """Whether it is served only when the flow has nothing else."""
+
+
+def one_flow(name: str) -> Place:  # noqa: ARG001 - a place for every name
+    """Return the same place for every name: a plain queue."""
+    return Place("")
+
+
+class _Turns:
+    """Names by flow, and whose turn it is."""
 
     def __init__(self) -> None:
-        # None wakes the workers up to go home.
-        self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
+        # The flows that have names, the next one first; of each what is due and what can wait.
+        self._flows: dict[str, tuple[deque[str], deque[str]]] = {}
+        self._next: deque[str] = deque()
+
+    def put(self, name: str, place: Place) -> None:
+        flow = self._flows.get(place.flow)
+        if flow is None:
+            flow = self._flows[place.flow] = (deque(), deque())
+            self._next.append(place.flow)
+        flow[place.late].append(name)
+
+    def take(self) -> str:
+        key = self._next.popleft()
+        due, late = self._flows[key]
+        name = (due or late).popleft()
+        if due or late:
+            self._next.append(key)
+        else:
+            del self._flows[key]
+        return name
+
+    def clear(self) -> None:
+        self._flows.clear()
+        self._next.clear()
+
+
+class WorkQueue:
+    """Distinct names, flows in turn and oldest first; to be made inside the running loop."""
+
+    def __init__(self) -> None:
+        # One ticket for each name that waits; None sends a worker home.
+        self._tickets: asyncio.Queue[str | None] = asyncio.Queue()
+        self._turns = _Turns()
+        self._place: Callable[[str], Place] = one_flow
         self._queued: set[str] = set()
         self._serving: set[str] = set()
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._failing: dict[str, Backoff] = {}
         self._closed = False
+
+    def share_by(self, place: Callable[[str], Place]) -> None:
+        """Have names wait where `place` says, asked whenever one begins to wait; it must be cheap and not raise."""
+        self._place = place
 
     @property
     def depth(self) -> int:
@@ -64,7 +117,8 @@ class WorkQueue:
             self._again.add(name)
             return
         self._queued.add(name)
-        self._waiting.put_nowait(name)
+        self._turns.put(name, self._place(name))
+        self._tickets.put_nowait(name)
 
     def add_after(self, name: str, delay_s: float) -> None:
         """Ask for ``name`` to be served in ``delay_s`` seconds; of several such wishes the earliest wins."""
@@ -83,15 +137,15 @@ class WorkQueue:
         self.add(name)
 
     async def get(self) -> str:
-        """Return the name that has waited longest, as soon as there is one; ``done`` must follow.
+        """Return the name whose turn it is, as soon as there is one; ``done`` must follow.
 
         Raises:
             WorkClosed: The queue was closed.
         """
-        name = await self._waiting.get()
-        if name is None:
-            self._waiting.put_nowait(None)
+        if await self._tickets.get() is None:
+            self._tickets.put_nowait(None)
             raise WorkClosed
+        name = self._turns.take()
         self._queued.discard(name)
         self._serving.add(name)
         return name
@@ -120,9 +174,10 @@ class WorkQueue:
         self._timers.clear()
         self._queued.clear()
         self._again.clear()
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(None)
+        self._turns.clear()
+        while not self._tickets.empty():
+            self._tickets.get_nowait()
+        self._tickets.put_nowait(None)
 
 
 async def run_workers(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from nodegate.csr.apply import Written, approval_body, read_request, write_condition
+from nodegate.csr.apply import CSR_PATH, Written, approval_body, read_request, write_condition
 from nodegate.errors import Forbidden, Invalid, Unavailable
-from nodegate.facts import BULKY, CSR_PATH, _undecided
+from nodegate.facts import BULKY, _undecided
 from tests.unit.fake_cluster import APPROVE, CSR, READ_REQUEST, World, run_world
 from tests.unit.kube.fake_api import Answer, drop, status
 

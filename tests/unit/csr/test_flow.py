@@ -10,8 +10,9 @@ from aiohttp import web
 from hack.vectors import manifests as m
 from hack.vectors.keys import public_sha256
 from nodegate.clock import now
+from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.flow import FACTS_RETRY_S, REFUSED_RETRY_S, RETRY_S, ROUNDS
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from tests.unit.fake_cluster import (
     APPROVE,
     CSR,

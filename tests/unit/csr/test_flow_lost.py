@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.flow import RETRY_S
-from nodegate.facts import CSR_PATH
 from tests.unit.fake_cluster import (
     APPROVE,
     CSR,

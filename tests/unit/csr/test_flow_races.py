@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from hack.vectors import manifests as m
 from hack.vectors.keys import public_sha256
-from nodegate.facts import CSR_PATH, ENROLLMENT_PATH
+from nodegate.csr.apply import CSR_PATH
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from tests.unit.fake_cluster import (
     APPROVE,
     CSR,

@@ -12,11 +12,13 @@ from nodegate.enrollment.model import (
     Bootstrap,
     ClaimIndex,
     Enrollment,
+    Join,
     Mode,
     NodeName,
     NodeRef,
     Outlook,
     Phase,
+    Rejoin,
     State,
     Status,
 )
@@ -127,6 +129,47 @@ def test_the_join_moment_stays_for_the_same_node() -> None:
     assert _outlook(enrollment, node=_NODE).node == replace(joined, ready="True")
     assert _outlook(enrollment, node=NodeRef(uid="v", ready="True")).node.joined_at == NOW
     assert _outlook(enrollment).node == NodeRef()
+
+
+_RECORDED = NodeRef(uid="u", joined_at=NOW - _HOUR, ready="True")
+_JOIN = Join(public_key_sha256="k", csr_uid="u", csr_name="c", requester="r", time=NOW)
+_NEVER: dict[str, Any] = {"rejoin": Rejoin.NEVER, "status": Status(node=_RECORDED)}
+
+
+def test_never_keeps_the_record_of_a_node_that_is_replaced() -> None:
+    """Gone, then registered anew: the first UID stays, and the status says what to do."""
+    gone = _outlook(make_enrollment(**_NEVER))
+    status = Status(node=gone.node, conditions=gone.conditions)
+    outlook = _outlook(make_enrollment(**(_NEVER | {"status": status})), node=NodeRef(uid="v", ready="False"))
+
+    assert gone.node == replace(_RECORDED, ready=None)
+    assert outlook.node == replace(_RECORDED, ready="False")
+    assert _said(outlook, "Joined") == ("False", "NodeReplaced")
+    assert (outlook.phase, _said(outlook, "Ready")) == (Phase.JOINED, ("False", "NodeReplaced"))
+    assert _said(outlook, "Stalled") == ("True", "NodeReplaced")
+    message = next(condition.message for condition in outlook.conditions if condition.type == "Joined")
+    assert "kubectl annotate nodeenrollment node-a --overwrite nodegate.dev/accept-node-uid=v." in message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"accepted_node_uid": "v"},
+        {"rejoin": Rejoin.WHEN_GONE},
+        {"rejoin": Rejoin.WHEN_NOT_READY},
+        {"rejoin": Rejoin.ALWAYS},
+        {"status": Status(node=_RECORDED, joins=(_JOIN,))},
+        {"status": Status()},
+    ],
+    ids=["accepted", "when-gone", "when-not-ready", "always", "newer-join", "never-recorded"],
+)
+def test_another_node_that_may_follow_is_recorded(fields: dict[str, Any]) -> None:
+    """Its UID, and that it joined now, so that the next one has to be accepted again."""
+    outlook = _outlook(make_enrollment(**(_NEVER | fields)), node=NodeRef(uid="v", ready="True"))
+
+    assert outlook.node == NodeRef(uid="v", joined_at=NOW, ready="True")
+    assert _said(outlook, "Joined") == ("True", "NodeFound")
+    assert _said(outlook, "Stalled") == ("False", "Consistent")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from hack.vectors import manifests as m
 from nodegate import facts
 from nodegate.clock import now
 from nodegate.enrollment import flow
+from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.flow import BY_PERSON_RETRY_S, COLLECT_S, ROUNDS, STALE_RETRY_S
 from nodegate.enrollment.model import Decided, Enrollment, Join, NodeName
 from nodegate.errors import Conflict
-from nodegate.facts import ENROLLMENT_PATH
 from nodegate.kube.work import run_workers
 from tests.unit.fake_cluster import NODE, NODES_PATH, READ_ENROLLMENT, RECORD, World, run_world
 from tests.unit.kube.fake_api import drop, status, until
@@ -337,3 +337,42 @@ async def test_long_and_hostile_names_fit_the_schema(world: World) -> None:
     assert len(_status(world)["lastDecision"]["csrName"]) == 253
     (event,) = world.outbox._waiting
     assert all(text.isprintable() for text in (join["csrName"], join["requester"], event.note))
+
+
+async def _replaced(world: World, **spec: Any) -> None:
+    """Have a Node recorded, and another in its place."""
+    recorded = {"uid": "old", "joinedAt": "2030-01-31T09:00:00Z", "ready": "True"}
+    world.cluster.enroll(addresses=["10.0.0.5"], **spec)
+    world.cluster.change(ENROLLMENT_PATH, NODE, status={"observedGeneration": 1, "node": recorded})
+    world.cluster.store(NODES_PATH, m.node(NODE))
+    await world.sync()
+    while world.statuses.depth:
+        world.statuses.done(await world.statuses.get())
+
+
+async def test_a_node_that_follows_is_recorded_with_an_event(world: World) -> None:
+    """With the default rejoin the new UID takes the old one's place, and that is told once."""
+    await _replaced(world)
+    for _ in range(2):
+        await world.enrollments.observe(_known(world))
+        await world.sync()
+
+    assert _status(world)["node"]["uid"] == m.node(NODE)["metadata"]["uid"]
+    assert world.events() == [("Reconcile", "NodeReplaced")]
+
+
+async def test_an_accepted_node_is_recorded_without_waiting(world: World) -> None:
+    """Never keeps the old UID; the annotation, which raises no generation, puts the enrollment into the queue."""
+    await _replaced(world, rejoin="Never")
+    await world.enrollments.observe(_known(world))
+    await world.sync()
+    assert _status(world)["node"]["uid"] == "old"
+
+    uid = m.node(NODE)["metadata"]["uid"]
+    world.cluster.change(ENROLLMENT_PATH, NODE, metadata={"annotations": {"nodegate.dev/accept-node-uid": uid}})
+    await world.sync()
+    assert world.statuses.depth == 1
+    await world.enrollments.handle(await world.statuses.get())
+    await world.sync()
+
+    assert _status(world)["node"]["uid"] == uid

@@ -7,12 +7,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from nodegate.enrollment.model import Bootstrap, ClaimIndex, Condition, Enrollment, NodeName, State, Status
-from tests.builders import NODE, make_enrollment
+from nodegate.enrollment.model import Bootstrap, ClaimIndex, Condition, Enrollment, Join, NodeName, State, Status
+from tests.builders import NODE, NOW, make_enrollment
 
 _NAMES = ["node-a", "node-b", "node-c"]
 _ADDRESSES = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 _DNS = ["node-a", "x.corp", "y.corp"]
+_KEYS = ["1" * 64, "2" * 64, "3" * 64]
+
+
+def _joined(*keys: str) -> Status:
+    joins = tuple(Join(public_key_sha256=key, csr_uid="u", csr_name="c", requester="r", time=NOW) for key in keys)
+    return Status(joins=joins, join_count=len(joins))
 
 
 def test_claims_are_addresses_listed_names_and_the_own_name() -> None:
@@ -46,6 +52,28 @@ def test_put_tells_who_has_to_be_judged_again() -> None:
     assert index.put(NODE, None) == frozenset()
 
 
+def test_keys_are_found_under_every_node_that_joined_with_them() -> None:
+    """Revoking an enrollment keeps its keys, deleting it forgets them."""
+    other = make_enrollment(name=NodeName("node-b"), addresses=(), status=_joined(_KEYS[0]))
+    index = ClaimIndex([make_enrollment(status=_joined(*_KEYS[:2])), other])
+
+    assert [index.key_owners(key) for key in _KEYS] == [{NODE, "node-b"}, {NODE}, frozenset()]
+    index.put(NODE, make_enrollment(state=State.REVOKED, status=_joined(*_KEYS[:2])))
+    assert index.key_owners(_KEYS[1]) == {NODE}
+    index.put(NODE, None)
+    assert [index.key_owners(key) for key in _KEYS] == [{"node-b"}, frozenset(), frozenset()]
+
+
+def test_a_shared_key_touches_nobody() -> None:
+    """However many nodes were cloned from one image, a join among them wakes no other."""
+    index = ClaimIndex()
+
+    for number in range(50):
+        name = NodeName(f"clone-{number}")
+        assert index.put(name, make_enrollment(name=name, addresses=(), status=_joined(_KEYS[0]))) == frozenset()
+    assert len(index.key_owners(_KEYS[0])) == 50
+
+
 def test_the_expected_token_is_the_pinned_or_the_minted_one() -> None:
     """A minted id counts only while minting is asked for."""
     minted = Status(token_id="mmmmmm")  # noqa: S106 - an id is no secret
@@ -67,13 +95,18 @@ def test_conditions_are_found_by_type() -> None:
 
 def _enrollments() -> st.SearchStrategy[Enrollment]:
     return st.builds(
-        lambda name, state, addresses, names: make_enrollment(
-            name=NodeName(name), state=state, addresses=tuple(addresses), dns_names=frozenset(names)
+        lambda name, state, addresses, names, keys: make_enrollment(
+            name=NodeName(name),
+            state=state,
+            addresses=tuple(addresses),
+            dns_names=frozenset(names),
+            status=_joined(*keys),
         ),
         st.sampled_from(_NAMES),
         st.sampled_from(State),
         st.sets(st.sampled_from(_ADDRESSES)),
         st.sets(st.sampled_from(_DNS)),
+        st.sets(st.sampled_from(_KEYS)),
     )
 
 
@@ -117,6 +150,8 @@ class ClaimMachine(RuleBasedStateMachine):
             assert self.index.address_owners(address) == fresh.address_owners(address)
         for name in (*_NAMES, *_DNS):
             assert self.index.name_owners(name) == fresh.name_owners(name)
+        for key in _KEYS:
+            assert self.index.key_owners(key) == {n for n, e in self.kept.items() if e.holds_key(key)}
         plain = {n for n, e in self.kept.items() if ip_address("10.0.0.1") in self._claims(e)}
         assert self.index.address_owners(ip_address("10.0.0.1")) == plain
 

@@ -53,7 +53,7 @@ def test_the_first_patch_says_everything() -> None:
 
     assert patch["metadata"] == {"resourceVersion": "100"}
     assert (patch["status"]["observedGeneration"], patch["status"]["phase"]) == (3, "Ready")
-    assert set(conditions) == {"Ready", "Joined", "Stalled"}
+    assert set(conditions) == {"Ready", "Joined", "Stalled", "Reconciling"}
     assert {condition["observedGeneration"] for condition in conditions.values()} == {3}
     assert {condition["lastTransitionTime"] for condition in conditions.values()} == {"2030-01-31T12:00:00Z"}
     assert "lastDecision" not in patch["status"]
@@ -109,7 +109,7 @@ def test_conditions_of_other_types_stay() -> None:
 
     types = [condition["type"] for condition in _patch(enrollment)["status"]["conditions"]]
 
-    assert types == ["ApprovalBypassed", "Ready", "Joined", "Stalled"]
+    assert types == ["ApprovalBypassed", "Ready", "Joined", "Stalled", "Reconciling"]
 
 
 def test_the_last_decision_is_written_and_kept() -> None:
@@ -133,7 +133,7 @@ def test_a_node_that_is_gone_is_taken_away() -> None:
 
     patch = _patch(make_enrollment(status=Status(node=node)))
 
-    assert patch["status"]["node"] == {"uid": None, "joinedAt": None, "ready": None}
+    assert patch["status"]["node"] == {"uid": None, "joinedAt": None, "ready": None, "settings": None}
 
 
 def test_a_join_is_recorded_newest_first() -> None:
@@ -168,6 +168,19 @@ def test_join_count_is_of_distinct_keys(numbers: list[int]) -> None:
     assert enrollment.status.join_count == len(set(numbers))
     assert len(enrollment.status.joins) == len(set(numbers))
     assert [join.csr_name for join in enrollment.status.joins[:1]] == [f"csr-{number}" for number in numbers[-1:]]
+
+
+def test_a_retry_keeps_the_time_of_its_join() -> None:
+    """The newest key asking again announces no new Node; an older key that comes back does."""
+    enrollment, later = make_enrollment(), NOW + timedelta(hours=1)
+    for join in (_join(1), replace(_join(1), csr_name="csr-again", time=later)):
+        enrollment = _applied(enrollment, join_patch(enrollment, join))
+    (retried,) = enrollment.status.joins
+    for join in (_join(2), replace(_join(1), time=later)):
+        enrollment = _applied(enrollment, join_patch(enrollment, join))
+
+    assert (retried.csr_name, retried.time) == ("csr-again", NOW)
+    assert enrollment.status.joins[0].time == later
 
 
 def test_ten_joins_are_kept_and_all_counted() -> None:

@@ -146,6 +146,11 @@ class FakeApi:
         self.seen: list[Seen] = []
         self.watchers: list[asyncio.Queue[bytes | None]] = []
         self.tokens: set[str] | None = None
+        self.owners: dict[str, dict[str, Any]] = {}
+        """Whose a token is, as a TokenReview says it."""
+
+        self.may: Callable[[dict[str, Any]], bool] = lambda _: False
+        """Answers a SubjectAccessReview, given its spec."""
 
     def put_object(self, path: str, name: str, **fields: Any) -> dict[str, Any]:
         """Create or change an object and tell the watchers."""
@@ -229,10 +234,18 @@ class FakeApi:
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        if request.path.endswith("reviews"):
+            return _json(body | {"status": self._review(body)}, 201)
         name = body["metadata"].get("name") or f"{body['metadata']['generateName']}{self.version}"
         if name in self.objects[request.path]:
             return _as_response(await status(409, "AlreadyExists")(request))
         return _json(self.put_object(request.path, name, **_fields(body)), 201)
+
+    def _review(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["kind"] == "SubjectAccessReview":
+            return {"allowed": self.may(body["spec"])}
+        owner = self.owners.get(body["spec"]["token"])
+        return {"error": "no such token", "user": {}} if owner is None else {"authenticated": True, "user": owner}
 
     async def _update(self, request: web.Request) -> web.StreamResponse:
         collection, _, name = request.path.rpartition("/")

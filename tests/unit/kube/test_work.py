@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from nodegate.kube.work import WorkClosed, WorkQueue, run_workers
+from nodegate.kube.work import Place, WorkClosed, WorkQueue, run_workers
 from tests.unit.kube.fake_api import until
 
 
@@ -16,6 +16,19 @@ async def test_oldest_first_and_once() -> None:
         queue.add(name)
 
     assert (queue.depth, [await queue.get() for _ in range(3)], queue.depth) == (3, ["a", "b", "c"], 0)
+
+
+async def test_flows_are_served_in_turn() -> None:
+    """However many names one flow has, another's come next; inside a flow the late ones come last."""
+    queue = WorkQueue()
+    queue.share_by(lambda name: Place(name[0], late=name.endswith("late")))
+    for name in ("a1-late", "a2", "a3", "b1", "a4", "b2", "c1"):
+        queue.add(name)
+
+    served = [await queue.get() for _ in range(7)]
+
+    assert served == ["a2", "b1", "c1", "a3", "b2", "a4", "a1-late"]
+    assert (queue._turns._flows, list(queue._turns._next)) == ({}, [])
 
 
 async def test_added_while_served_is_served_again() -> None:

@@ -31,6 +31,8 @@ def needed(namespace: str) -> tuple[Right, ...]:
         *(Right(verb, "networking.k8s.io", "servicecidrs") for verb in _READ),
         *(Right(verb, "", "services", **kubernetes) for verb in _READ),
         *(Right(verb, "discovery.k8s.io", "endpointslices", **kubernetes) for verb in _READ),
+        Right("create", "authentication.k8s.io", "tokenreviews"),
+        Right("create", "authorization.k8s.io", "subjectaccessreviews"),
         *(Right(verb, "coordination.k8s.io", "leases", namespace=namespace) for verb in ("get", "create", "update")),
     )
 
