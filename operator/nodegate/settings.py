@@ -26,6 +26,7 @@ _HELP = {
     "context": "kubeconfig context; default: the current one",
     "bootstrap_group": "group whose members may ask for first certificates",
     "never_deny": "hold where a request would be denied (true or false)",
+    "rate_limits": "hold the requests of a requester that asks too often (true or false)",
     "require_known_credential": "hold a node's request unless made with a recorded certificate (true or false)",
     "manage_nodes": "set labels, annotations and taints of spec.node on Nodes (true or false)",
     "service_cidr": "service networks, comma-separated, instead of ServiceCIDR objects (before Kubernetes 1.33)",
@@ -51,6 +52,7 @@ class Settings:
     context: str | None = None
     bootstrap_group: str = BOOTSTRAP_GROUP
     never_deny: bool = False
+    rate_limits: bool = True
     require_known_credential: bool = False
     manage_nodes: bool = False
     service_cidr: tuple[IPNetwork, ...] = ()
@@ -146,6 +148,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "context": _context,
     "bootstrap_group": _group,
     "never_deny": _flag,
+    "rate_limits": _flag,
     "require_known_credential": _flag,
     "manage_nodes": _flag,
     "service_cidr": _networks,

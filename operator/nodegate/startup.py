@@ -20,6 +20,7 @@ from nodegate.approvers import CompetingApprovers
 from nodegate.clock import now
 from nodegate.csr.findings import FindingReports
 from nodegate.csr.flow import RequestFlow
+from nodegate.csr.limits import Limits
 from nodegate.csr.report import Reports
 from nodegate.enrollment.flow import EnrollmentFlow
 from nodegate.errors import SettingsInvalid
@@ -79,7 +80,14 @@ class Operator:
         self._facts = LiveFacts(self._client, settings, self._metrics, self._requests, self._statuses)
         self._enrollments = EnrollmentFlow(self._client, self._facts, self._statuses, self._outbox, self._metrics)
         self._reports = Reports(self._metrics, self._outbox, self._enrollments.note)
-        self._flow = RequestFlow(self._client, self._facts, self._enrollments, self._reports, self._requests)
+        self._flow = RequestFlow(
+            self._client,
+            self._facts,
+            self._enrollments,
+            self._reports,
+            self._requests,
+            limits=Limits(on=settings.rate_limits),
+        )
         self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals)
         self._elector = _elector(self._client, lease_namespace) if lease_namespace else None
         self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hack.cluster import ApiRefused, Cluster, HollowNode, make_csr
 from hack.cluster.kubeconfig import write_kubeconfig
-from hack.cluster.pki import Pair, key_pem, write_private
+from hack.cluster.pki import Pair, key_pem, new_key, write_private
 from hack.cluster.requests import CSRS, Key, Signer, outcomes
 from hack.impersonation import Connection, Identity
 from hack.operator_process import OperatorProcess
@@ -202,9 +202,17 @@ class Lab:
         self.wait(lambda: self.status(node).get("phase") == "Joined", f"{node} to be Joined", node=node)
         return Joined(node, self._own_kubeconfig(node, name, key), key, token)
 
+    def renew(self, node: Joined) -> tuple[Joined, str]:
+        """Renew a node's certificate with the one it has; return it with the new one, and the request's name."""
+        key = new_key()
+        csr = self.cluster.request_renewal(node.kubeconfig, key=key)
+        self.approved(csr, issued=True)
+        return replace(node, kubeconfig=self._own_kubeconfig(node.name, csr, key), key=key), csr
+
     def _own_kubeconfig(self, node: str, csr: str, key: Key) -> Path:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        folder = self.cluster.state_dir / "users"
+        folder = self.cluster.state_dir / "users" / csr
+        folder.mkdir(parents=True, exist_ok=True)
         pair = Pair(folder / f"{node}.crt", folder / f"{node}.key")
         write_private(pair.certificate, base64.b64decode(self.cluster.csr(csr)["status"]["certificate"]))
         write_private(pair.key, key_pem(key))

@@ -60,9 +60,12 @@ def finish(lab: Lab, kubeconfig: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared_lab(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Yield a lab for a whole module."""
-    lab = new_lab(cluster, account, tmp_path_factory.mktemp("operator"))
+def shared_lab(
+    request: pytest.FixtureRequest, cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Yield a lab for a whole module; its `OPERATOR_FLAGS`, if it has any, go to the operator."""
+    flags = (*RELIST, *getattr(request.module, "OPERATOR_FLAGS", ()))
+    lab = new_lab(cluster, account, tmp_path_factory.mktemp("operator"), flags)
     lab.clean()
     lab.operator.start()
     lab.operator.wait_ready()

@@ -43,6 +43,7 @@ _VALUES: dict[str, tuple[str, Any]] = {
     "context": ("there", "there"),
     "bootstrap_group": ("system:bootstrappers:metal", "system:bootstrappers:metal"),
     "never_deny": ("true", True),
+    "rate_limits": ("false", False),
     "require_known_credential": ("true", True),
     "manage_nodes": ("true", True),
     "service_cidr": ("10.96.0.0/12, fd00:10::/108", (ip_network("10.96.0.0/12"), ip_network("fd00:10::/108"))),
@@ -133,6 +134,7 @@ def test_empty_flag_is_a_mistake(name: str) -> None:
 
 _BAD = {
     "never_deny": "yes",
+    "rate_limits": "off",
     "require_known_credential": "yes",
     "manage_nodes": "yes",
     "service_cidr": "10.96.0.1/12",
@@ -239,6 +241,7 @@ def test_help_names_variable_and_default_of_every_setting() -> None:
     assert shown == [
         "system:bootstrappers",
         "false",
+        "true",
         "false",
         "false",
         *addresses,

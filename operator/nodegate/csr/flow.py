@@ -101,9 +101,10 @@ class RequestFlow:
         reporter: Reporter,
         queue: WorkQueue,
         clock: Callable[[], float] = time.monotonic,
+        limits: Limits | None = None,
     ) -> None:
         self._clock = clock
-        self._limits = Limits()
+        self._limits = limits or Limits()
         self._client = client
         self._facts = facts
         self._ledger = ledger

@@ -58,6 +58,14 @@ def test_a_verdict_is_paid_for_once_and_its_end_is_free() -> None:
     assert not limits.take(replace(csr, uid="other"), Approve(Reason.BOOTSTRAP_APPROVED), 0.0)
 
 
+def test_limits_can_be_off() -> None:
+    """Switched off, everybody has room and pays nothing that is missed."""
+    limits = Limits(on=False)
+
+    assert _drain(limits, "system:node:a") == 500
+    assert limits.has_room("system:node:a", 0.0)
+
+
 def test_who_waits_comes_in_order() -> None:
     """The first to wait is the first due; one that is forgotten or served gives way to the next."""
     limits, requests = Limits(), [make_csr(name=name, uid=name) for name in "abc"]
