@@ -2,8 +2,8 @@
 
 What enters are the rules, the reasons' remedies and the operator's flags; what leaves are the table of
 rules in README.md, the table of settings in docs/configuration.md, and two lines of every reason's
-section in docs/troubleshooting.md (which rule, and what to do); and, as whole files, what `hack.metrics_docs`
-makes of the metrics and the alerts.
+section in docs/troubleshooting.md (which rule, and what to do), the fields in docs/crd; and, as whole files, what
+`hack.metrics_docs` makes of the metrics and the alerts, and `hack.evidence` of the rules' proofs.
 
 Rules: only what stands between markers, or begins as a generated line does, is touched; everything else
 in those files is a person's. A document without its markers is an error, never left as it is.
@@ -14,9 +14,12 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hack.crd_docs import fields_table
+from hack.evidence import verifications_page
 from hack.metrics_docs import metrics_page, prometheus_rule
 from nodegate.cli.remedies import REMEDIES
 from nodegate.csr.decide import APPROVALS, RULES
@@ -165,15 +168,29 @@ def _rule_line(reason: Reason) -> str:
     return f"*Approve: {PURPOSES[kind]}.*"
 
 
+def enrollment_fields(document: str) -> str:
+    """Rewrite the tables of a NodeEnrollment's fields.
+
+    Raises:
+        Broken: A table's place is missing.
+    """
+    for part in ("spec", "status"):
+        table = partial(fields_table, "nodeenrollments.nodegate.dev.yaml", part)
+        document = between(part, table)(document)
+    return document
+
+
 DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "README.md": between("rules", rule_table),
     "docs/configuration.md": between("settings", settings_table),
     "docs/troubleshooting.md": reasons,
+    "docs/crd/nodeenrollment.md": enrollment_fields,
 }
 """Every document with generated parts, and what rewrites it."""
 
 WHOLE: Mapping[str, Callable[[], str]] = {
     "docs/metrics.md": metrics_page,
+    "docs/verifications.md": verifications_page,
     "manifests/components/monitoring/operator-crds/prometheus-rule.yaml": prometheus_rule,
 }
 """Every file that is generated as a whole, and what makes it; one that is missing is stale."""
