@@ -40,6 +40,10 @@ RETRY_AFTER_CAP_S: Final = 10.0
 TRANSPORT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 """What aiohttp raises when there is no whole answer."""
 
+_FD_IN_USE: Final = "File descriptor "
+"""How uvloop begins to say that a new socket has the number of one whose transport is not closed yet
+(uvloop 0.23, ``_ensure_fd_no_transport``); seen when an API server dies under many connections."""
+
 _FIRST_ERROR_STATUS = 300
 _THROTTLED = 429
 _READS = frozenset({"get", "list"})
@@ -63,6 +67,10 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         # aiohttp resends on exactly these two types; their common base class ends the call.
         raise aiohttp.ClientConnectionError(f"{type(error).__name__}: {error}") from error
+    except RuntimeError as error:
+        if not str(error).startswith(_FD_IN_USE):
+            raise
+        raise aiohttp.ClientConnectionError(str(error)) from error
 
 
 class Transport:

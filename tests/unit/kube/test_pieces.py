@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+from typing import cast
 
+import aiohttp
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from nodegate.kube.client import ApiClient
 from nodegate.kube.events import build_event, post_event
 from nodegate.kube.paths import object_path, resource_of
 from nodegate.kube.stream import LineSplitter
+from nodegate.kube.transport import _send_once
 from nodegate.names import EVENT_CONTROLLER
 from tests.unit.kube.fake_api import FakeApi
 
@@ -141,3 +144,24 @@ async def test_event_is_posted_to_its_namespace(api: FakeApi, client: ApiClient)
 
     assert api.seen[0].path == "/apis/events.k8s.io/v1/namespaces/ns/events"
     assert json.loads(api.seen[0].body)["regarding"] == regarding
+
+
+@pytest.mark.parametrize(
+    ("fault", "becomes"),
+    [
+        (RuntimeError("File descriptor 17 is used by transport <TCPTransport closed=False>"), aiohttp.ClientError),
+        (RuntimeError("something else"), RuntimeError),
+        (aiohttp.ServerDisconnectedError(), aiohttp.ClientError),
+    ],
+    ids=["socket number in use", "another fault", "reused connection broke"],
+)
+async def test_what_ends_a_call(fault: Exception, becomes: type[Exception]) -> None:
+    """What uvloop says of a socket's number is a broken connection and no fault of the program."""
+
+    async def handler(_: aiohttp.ClientRequest) -> aiohttp.ClientResponse:
+        raise fault
+
+    with pytest.raises(becomes) as caught:
+        await _send_once(cast("aiohttp.ClientRequest", None), handler)
+
+    assert not isinstance(caught.value, aiohttp.ServerDisconnectedError)
