@@ -304,15 +304,21 @@ class LiveFacts:
             self._enrollment_queue.add(other)
         if enrollment is None:
             return
-        if enrollment.accepted_node_uid not in (None, enrollment.status.node.uid):
-            self._enrollment_queue.add(name)  # An annotation raises no generation, so kopf does not see it.
         if enrollment.processed:
+            # Its Node may have come before it, and an annotation that accepts a Node raises no generation.
+            if self._shows_another_node(enrollment):
+                self._enrollment_queue.add(name)
             return
         # New ones are kopf's to begin with; it sees no later change.
         if enrollment.status.observed_generation is None:
             self._enrollment_queue.add_after(name, KOPF_FIRST_S)
         else:
             self._enrollment_queue.add(name)
+
+    def _shows_another_node(self, enrollment: Enrollment) -> bool:
+        """Tell whether the status is about another Node, or another readiness, than the Node has that is there."""
+        node, shown = self.node_ref(enrollment.name) or NodeRef(), enrollment.status.node
+        return (node.uid, node.ready) != (shown.uid, shown.ready)
 
     def _node_changed(self, name: str, node: NodeFacts | None) -> None:
         self.reserved.put(f"Node {name}", node.pod_cidrs if node else (), "pod network", claimed=True)

@@ -378,6 +378,16 @@ async def test_unprocessed_enrollments_reach_the_status_queue(world: World) -> N
     assert "node-new" in world.statuses._queued
 
 
+async def test_a_node_that_was_there_first_reaches_the_status_queue(world: World) -> None:
+    """An enrollment whose status does not show the Node that is there is looked at, whichever came first."""
+    world.cluster.store(NODES_PATH, m.node("node-new"))
+    assert (await _woken(world))[1] == []
+
+    seen = world.cluster.enroll("node-new")
+    assert seen["status"]["observedGeneration"] == seen["metadata"]["generation"]
+    assert (await _woken(world))[1] == ["node-new"]
+
+
 async def test_bulky_metadata_is_not_kept(world: World) -> None:
     """A held request's large annotations are left out of memory, marked, and read again before a write."""
     world.cluster.ask(metadata={"name": "csr-big", "uid": "big", "annotations": {"a": "x" * 100_000}})
