@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from hack.markdown import cell
+
 ROOT = Path(__file__).resolve().parents[1]
 _BOUNDS = {"maxItems": "at most {} entries", "maxLength": "at most {} characters", "maxProperties": "at most {} keys"}
 
@@ -38,7 +40,7 @@ def _rows(path: str, schema: dict[str, Any]) -> Iterator[str]:
         where = f"{path}.{name}" + ("[]" if inner is not field and "properties" in inner else "")
         bounds = [text.format(field[key]) for key, text in _BOUNDS.items() if key in field]
         kind = "; ".join([_type(field), *bounds])
-        text = " ".join(field.get("description", "").split()).replace("|", r"\|").replace("<", r"\<")
+        text = cell(" ".join(field.get("description", "").split()))
         yield f"| `{where}` | {kind} | {text} |"
         yield from _rows(where, inner)
 

@@ -20,18 +20,16 @@ from typing import Any, NamedTuple
 
 from hack.crd_docs import fields_table
 from hack.evidence import verifications_page
+from hack.markdown import FAULTS, cell, prose
 from hack.metrics_docs import metrics_page, prometheus_rule
 from nodegate.cli.remedies import REMEDIES
 from nodegate.csr.decide import APPROVALS, RULES
 from nodegate.csr.model import Kind, Reason
-from nodegate.csr.rules.rule import Fault, Rule
+from nodegate.csr.rules.rule import Rule
 from nodegate.settings import add_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 """The repository."""
-
-FAULTS: Mapping[Fault, str] = {Fault.IGNORE: "Ignore", Fault.DENY: "Deny", Fault.HOLD: "Hold"}
-"""The verdict that a failed rule leads to, in the words of ``explain``."""
 
 PURPOSES: Mapping[Kind, str] = {
     Kind.BOOTSTRAP: "the first client certificate",
@@ -91,27 +89,17 @@ def settings() -> Iterator[Setting]:
 
 def rule_table() -> str:
     """Return the table of rules, in their order."""
-    rows = (f"| {rule.stage} | `{rule.reason}` | {FAULTS[rule.fault]} | {_cell(rule.law)} |" for rule in RULES)
+    rows = (f"| {rule.stage} | `{rule.reason}` | {FAULTS[rule.fault]} | {cell(rule.law)} |" for rule in RULES)
     return "\n".join(("| stage | reason | a fault is | the rule |", "|---|---|---|---|", *rows))
 
 
 def settings_table() -> str:
     """Return the table of settings, in the order of ``--help``."""
     rows = (
-        f"| `{each.flag}` | `{each.variable}` | {f'`{each.default}`' if each.default else ''} | {_cell(each.meaning)} |"
+        f"| `{each.flag}` | `{each.variable}` | {f'`{each.default}`' if each.default else ''} | {cell(each.meaning)} |"
         for each in settings()
     )
     return "\n".join(("| flag | environment | default | meaning |", "|---|---|---|---|", *rows))
-
-
-def _prose(text: str) -> str:
-    """Return a sentence as Markdown: ``<`` would begin a tag."""
-    return text.replace("<", r"\<")
-
-
-def _cell(text: str) -> str:
-    """Return a sentence as it may stand in a table: ``|`` would begin another cell."""
-    return _prose(text).replace("|", r"\|")
 
 
 def between(name: str, make: Callable[[], str]) -> Callable[[str], str]:
@@ -150,7 +138,7 @@ def reasons(document: str) -> str:
 def _section(reason: Reason, body: str) -> str:
     body = _filled(reason, body, _RULE_LINE, _rule_line(reason))
     if reason in REMEDIES:
-        body = _filled(reason, body, _REMEDY_LINE, f"**Do:** {_prose(REMEDIES[reason])}")
+        body = _filled(reason, body, _REMEDY_LINE, f"**Do:** {prose(REMEDIES[reason])}")
     return f"### {reason}\n{body}"
 
 
@@ -163,7 +151,7 @@ def _filled(reason: Reason, body: str, line: re.Pattern[str], text: str) -> str:
 def _rule_line(reason: Reason) -> str:
     rule: Rule | None = next((rule for rule in RULES if rule.reason is reason), None)
     if rule is not None:
-        return f"*{FAULTS[rule.fault]}, stage {rule.stage}. {_prose(rule.law)}*"
+        return f"*{FAULTS[rule.fault]}, stage {rule.stage}. {prose(rule.law)}*"
     kind = next(kind for kind, approved in APPROVALS.items() if approved is reason)
     return f"*Approve: {PURPOSES[kind]}.*"
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from hack.markdown import FAULTS, cell
 from nodegate.csr.decide import RULES
 from nodegate.csr.model import Reason
-from nodegate.csr.rules.rule import Fault, Rule
+from nodegate.csr.rules.rule import Rule
 
 ROOT = Path(__file__).resolve().parents[1]
 _THREAT = re.compile(r"^### (T\d+): .+?\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
-_VERDICTS = {Fault.IGNORE: "Ignore", Fault.DENY: "Deny", Fault.HOLD: "Hold"}
 _SHOWN = 2
 """Test files that a row names; the rest is counted."""
 
@@ -58,7 +58,7 @@ def threats(reason: Reason) -> list[str]:
 
 def _rows() -> Iterator[str]:
     for rule in RULES:
-        yield f"| {rule.stage} | `{rule.reason}` | {_VERDICTS[rule.fault]} | {_cells(rule)} |"
+        yield f"| {rule.stage} | `{rule.reason}` | {FAULTS[rule.fault]} | {_cells(rule)} |"
 
 
 def _cells(rule: Rule) -> str:
@@ -68,7 +68,7 @@ def _cells(rule: Rule) -> str:
     count = vectors(rule.reason)
     folder = f"[{count}](../tests/vectors/csr/{rule.reason})" if count else "0"
     cells = (rule.law, rule.source, folder, ", ".join([*shown, *more]), ", ".join(threats(rule.reason)))
-    return " | ".join(cell.replace("<", r"\<").replace("|", r"\|") for cell in cells)
+    return " | ".join(map(cell, cells))
 
 
 def verifications_page() -> str:

@@ -19,6 +19,7 @@ from nodegate.cli.facts import case_for
 from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Pkcs10, Policy
 from nodegate.csr.parse import exact_node_name
 from nodegate.csr.pkcs10 import read_der
+from nodegate.enrollment.decide import Surroundings
 from nodegate.enrollment.model import ClaimIndex, Claims, Enrollment, NodeName
 from nodegate.identity import Reserved, ReservedIndex
 from nodegate.names import BOOTSTRAP_GROUP, CLIENT_SIGNER, NODES_GROUP, SERVING_SIGNER
@@ -154,6 +155,17 @@ def make_enrollment(**fields: Any) -> Enrollment:
         "addresses": frozenset(ip_address(address) for address in addresses),
     }
     return Enrollment(**(defaults | fields))
+
+
+def make_surroundings(enrollment: Enrollment, *others: Enrollment, **fields: Any) -> Surroundings:
+    """Return what an enrollment is judged beside: itself and the others, no Node, nothing reserved, at `NOW`."""
+    usual: dict[str, Any] = {
+        "claims": ClaimIndex([enrollment, *others]),
+        "reserved": ReservedIndex(),
+        "node": None,
+        "now": NOW,
+    }
+    return Surroundings(**(usual | fields))
 
 
 def make_node(**fields: Any) -> NodeFacts:

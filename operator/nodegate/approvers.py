@@ -17,7 +17,14 @@ from nodegate.fields import Fields
 from nodegate.kube.auth import ACCESS_REVIEWS
 from nodegate.kube.client import ApiClient
 from nodegate.metrics import Metrics
-from nodegate.names import BOOTSTRAP_GROUP, BOOTSTRAP_USER_PREFIX, NODE_USER_PREFIX, NODES_GROUP
+from nodegate.names import (
+    BOOTSTRAP_GROUP,
+    BOOTSTRAP_USER_PREFIX,
+    EVERYBODY_GROUP,
+    NODE_USER_PREFIX,
+    NODEGATE_GROUP,
+    NODES_GROUP,
+)
 from nodegate.outbox import Outbox
 
 INTERVAL_S: Final = 60.0
@@ -25,12 +32,6 @@ INTERVAL_S: Final = 60.0
 
 KUBEADM_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
 """The group of kubeadm's tokens, to which it binds the role (kubeadm, phases/bootstraptoken/node)."""
-
-TOKEN_GROUP: Final = "system:bootstrappers:nodegate"  # noqa: S105 - a group, no secret
-"""The group of nodegate's own tokens."""
-
-EVERYBODY: Final = "system:authenticated"
-"""The group of everybody whom the API server knows."""
 
 _PROBE = "nodegate-probe"
 _ROLE = "system:certificates.k8s.io:certificatesigningrequests"
@@ -51,7 +52,7 @@ class _Question(NamedTuple):
 
 
 def _questions(group: str) -> tuple[_Question, _Question]:
-    groups = dict.fromkeys((BOOTSTRAP_GROUP, TOKEN_GROUP, KUBEADM_GROUP, group, EVERYBODY))
+    groups = dict.fromkeys((BOOTSTRAP_GROUP, NODEGATE_GROUP, KUBEADM_GROUP, group, EVERYBODY_GROUP))
     return (
         _Question(
             Kind.BOOTSTRAP,
@@ -65,7 +66,7 @@ def _questions(group: str) -> tuple[_Question, _Question]:
         _Question(
             Kind.RENEWAL,
             f"{NODE_USER_PREFIX}{_PROBE}",
-            (NODES_GROUP, EVERYBODY),
+            (NODES_GROUP, EVERYBODY_GROUP),
             "selfnodeclient",
             "the controller manager approves renewals of nodes, so Suspended and Revoked do not stop them",
             "delete the binding when nodegate is to decide "

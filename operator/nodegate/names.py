@@ -30,6 +30,12 @@ BOOTSTRAP_USER_PREFIX = "system:bootstrap:"
 BOOTSTRAP_GROUP = "system:bootstrappers"
 """The group of every bootstrap token, and the default of ``--bootstrap-group``."""
 
+NODEGATE_GROUP = "system:bootstrappers:nodegate"
+"""The group of nodegate's own tokens."""
+
+EVERYBODY_GROUP = "system:authenticated"
+"""The group of everybody whom the API server knows."""
+
 CREDENTIAL_ID_EXTRA = "authentication.kubernetes.io/credential-id"
 """The user's extra in which API servers since 1.32 name the credential, ``X509SHA256=<hex>`` for a certificate."""
 
@@ -41,3 +47,6 @@ EVENT_CONTROLLER = "nodegate.dev/operator"
 
 ACCEPT_NODE_UID = "nodegate.dev/accept-node-uid"
 """The enrollment's annotation that names the UID of a replaced Node that may carry on."""
+
+NAME_LIMIT = 253
+"""Characters of a request's name in a status: requesters may choose longer ones, the schema has an end."""

@@ -4,13 +4,10 @@ The shipped files come in. Rules: what is exported is asked of the program itsel
 Prometheus' own `promtool`, and where that is absent the tests say so and are skipped.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
-from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,19 +16,19 @@ import pytest
 import yaml
 
 from hack import docs
+from hack.evidence import verifications_page
 from hack.metrics_docs import exported, metrics_page, prometheus_rule
 from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.model import Reason
 from nodegate.enrollment.apply import ENROLLMENT_PATH
 from nodegate.enrollment.model import Phase
 from nodegate.kube.auth import ACCESS_REVIEWS, TOKEN_REVIEWS
+from tests.manifests.monitoring import COMPONENT, DASHBOARD, needs_promtool, promtool, targets
 from tests.manifests.shipped import BASE, ROOT, documents, kustomization
 
-COMPONENT = BASE.parent / "components" / "monitoring"
 CRDS = COMPONENT / "operator-crds"
 RULES = COMPONENT / "prometheus-rules.yaml"
 RULE_TESTS = COMPONENT / "prometheus-rules.test.yaml"
-DASHBOARD = COMPONENT / "dashboard.json"
 RUNBOOK = ROOT / "docs" / "runbook.md"
 PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
 BUDGET = 500
@@ -70,10 +67,6 @@ _CALLS = (
 )
 """The operator's calls that name no request and no enrollment."""
 
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None,
-    reason="nobody has checked the PromQL of alerts and dashboard: promtool is not on PATH (Debian package prometheus)",
-)
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH to build overlays")
 
 
@@ -91,28 +84,11 @@ def _alerts() -> dict[str, dict[str, Any]]:
 ALERTS = sorted(_alerts())
 
 
-def _panels() -> list[dict[str, Any]]:
-    panels: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
-    return panels
-
-
-def _targets() -> Iterator[tuple[str, str]]:
-    """Yield title and expression of everything that the dashboard asks."""
-    for panel in _panels():
-        for target in panel.get("targets", ()):
-            yield panel["title"], target["expr"]
-
-
-def _promtool(*arguments: str, folder: Path) -> tuple[int, str]:
-    run = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    return run.returncode, run.stdout + run.stderr
-
-
 def _test_rules(folder: Path, rules: list[dict[str, Any]]) -> tuple[int, str]:
     """Run the rule tests on other rules than those that are shipped."""
     (folder / RULES.name).write_text(yaml.safe_dump({"groups": [{"name": "nodegate", "rules": rules}]}))
     shutil.copy(RULE_TESTS, folder)
-    return _promtool("test", "rules", RULE_TESTS.name, folder=folder)
+    return promtool("test", "rules", RULE_TESTS.name, folder=folder)
 
 
 # What is named exists
@@ -137,7 +113,7 @@ def test_the_pattern_finds_a_metric_that_does_not_exist() -> None:
 def test_every_label_that_is_matched_is_exported() -> None:
     """A matcher on a label that no metric has would match nothing, or everything, in silence."""
     labels = {label for metric in exported() for label in metric.labels}
-    expressions = [rule["expr"] for rule in _alerts().values()] + [expression for _, expression in _targets()]
+    expressions = [rule["expr"] for rule in _alerts().values()] + [expression for _, expression in targets()]
     matched = {match[1] for expression in expressions for match in _MATCHER.finditer(expression)}
     grouped = {label for text in re.findall(r"by \(([^)]*)\)", " ".join(expressions)) for label in text.split(", ")}
 
@@ -207,7 +183,7 @@ def test_the_runbook_tells_the_severity() -> None:
 @needs_promtool
 def test_promtool_accepts_the_rules() -> None:
     """Prometheus can load the rule file."""
-    status, said = _promtool("check", "rules", "--lint-fatal", RULES.name, folder=COMPONENT)
+    status, said = promtool("check", "rules", "--lint-fatal", RULES.name, folder=COMPONENT)
     assert status == 0, said
     assert f"{len(ALERTS)} rules found" in said
 
@@ -215,7 +191,7 @@ def test_promtool_accepts_the_rules() -> None:
 @needs_promtool
 def test_the_rule_tests_pass() -> None:
     """Each alert fires, with its words, when it should, and is silent when it should."""
-    status, said = _promtool("test", "rules", RULE_TESTS.name, folder=COMPONENT)
+    status, said = promtool("test", "rules", RULE_TESTS.name, folder=COMPONENT)
     assert status == 0, said
 
 
@@ -239,9 +215,10 @@ def test_every_alert_has_a_silent_case(tmp_path: Path) -> None:
 
 
 def test_generated_files_are_what_the_code_makes_of_them() -> None:
-    """docs/metrics.md and the PrometheusRule follow the metrics and the rule file, and `make docs` writes them."""
+    """Pages and the PrometheusRule follow the metrics, the rules' proofs and the rule file; `make docs` writes them."""
     made = {
         "docs/metrics.md": metrics_page(),
+        "docs/verifications.md": verifications_page(),
         str((CRDS / "prometheus-rule.yaml").relative_to(ROOT)): prometheus_rule(),
     }
 
@@ -349,63 +326,3 @@ def test_the_operators_kinds_come_only_when_asked_for(tmp_path: Path) -> None:
     built = _built(tmp_path, COMPONENT, CRDS)
     added = set(built) - set(_built(tmp_path, COMPONENT))
     assert added == {("PrometheusRule", "nodegate"), ("ServiceMonitor", "nodegate")}
-
-
-# The dashboard
-
-
-def test_the_dashboard_is_one_that_grafana_loads() -> None:
-    """What Grafana needs is there, the data source is a variable, and ids are unique."""
-    dashboard = json.loads(DASHBOARD.read_text())
-    ids = [panel["id"] for panel in dashboard["panels"]]
-    (variable,) = dashboard["templating"]["list"]
-
-    assert {"title", "uid", "schemaVersion", "panels", "templating", "time"} <= set(dashboard)
-    assert "id" not in dashboard
-    assert "__inputs" not in dashboard
-    assert len(ids) == len(set(ids))
-    assert (variable["name"], variable["type"], variable["query"]) == ("datasource", "datasource", "prometheus")
-
-
-@pytest.mark.parametrize("panel", _panels(), ids=lambda panel: panel["title"])
-def test_every_panel_asks_and_says_what_it_shows(panel: dict[str, Any]) -> None:
-    """Each has a title, a description, a unit, the variable as data source, and questions of different names."""
-    if panel["type"] == "row":
-        assert panel["panels"] == []
-        return
-    source = {"type": "prometheus", "uid": "${datasource}"}
-    references = [target["refId"] for target in panel["targets"]]
-
-    assert panel["type"] in {"stat", "timeseries"}
-    assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"]
-    assert panel["datasource"] == source
-    assert all(target["datasource"] == source and target["expr"] for target in panel["targets"])
-    assert len(references) == len(set(references)) > 0
-
-
-def test_panels_do_not_overlap() -> None:
-    """No two panels take one cell of the grid, and none reaches over its 24 columns."""
-    cells = Counter(
-        (x, y)
-        for place in (panel["gridPos"] for panel in _panels())
-        for x in range(place["x"], place["x"] + place["w"])
-        for y in range(place["y"], place["y"] + place["h"])
-    )
-    assert max(cells.values()) == 1
-    assert max(x for x, _ in cells) < 24
-
-
-@needs_promtool
-def test_promtool_accepts_what_the_dashboard_asks(tmp_path: Path) -> None:
-    """Every question is PromQL, once Grafana's own variable is filled in."""
-    rules = [
-        {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m")}
-        for number, (_, expression) in enumerate(_targets())
-    ]
-    (tmp_path / "asked.yaml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
-
-    status, said = _promtool("check", "rules", "asked.yaml", folder=tmp_path)
-
-    assert status == 0, said
-    assert f"{len(rules)} rules found" in said

@@ -9,7 +9,7 @@ import enum
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from nodegate.clock import now
 from nodegate.csr.issued import Outcome, read_outcome
@@ -18,12 +18,9 @@ from nodegate.csr.parse import exact_node_name, parse_csr, read_credential_id
 from nodegate.enrollment.model import CertificateRecord, NodeName
 from nodegate.errors import Malformed
 from nodegate.fields import Fields
-from nodegate.names import CREDENTIAL_ID_EXTRA, NODE_USER_PREFIX, SERVING_SIGNER
+from nodegate.names import CREDENTIAL_ID_EXTRA, NAME_LIMIT, NODE_USER_PREFIX, SERVING_SIGNER
 from nodegate.observed import Approval, CertificateKind, Observed, Signing
 from nodegate.text import visible
-
-NAME_LIMIT: Final = 253
-"""Characters kept of a request's name, the schema's limit."""
 
 _log = logging.getLogger("nodegate.csr")
 

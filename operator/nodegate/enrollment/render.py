@@ -21,13 +21,11 @@ from nodegate.enrollment.model import (
     Status,
 )
 from nodegate.fields import rfc3339
+from nodegate.names import NAME_LIMIT
 from nodegate.text import visible
 
 JOINS_KEPT = 10
 """Entries of ``status.joins``; ``status.joinCount`` goes on counting."""
-
-NAME_LIMIT = 253
-"""Characters of a request's name in the status: requesters may choose longer ones, the schema has an end."""
 
 REQUESTER_LIMIT = 1024
 """Characters of a requester's name in the status, the schema's limit."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from nodegate.enrollment.decide import Surroundings, decide
+from nodegate.enrollment.decide import decide
 from nodegate.enrollment.model import (
     Bootstrap,
-    ClaimIndex,
     Enrollment,
     Join,
     Mode,
@@ -23,7 +22,7 @@ from nodegate.enrollment.model import (
     Status,
 )
 from nodegate.identity import ReservedIndex
-from tests.builders import NOW, make_enrollment
+from tests.builders import NOW, make_enrollment, make_surroundings
 
 _HOUR = timedelta(hours=1)
 _NODE = NodeRef(uid="u", ready="True")
@@ -32,13 +31,7 @@ _LATER, _EARLIER = Bootstrap(not_before=NOW + _HOUR), Bootstrap(not_after=NOW - 
 
 
 def _outlook(enrollment: Enrollment, *others: Enrollment, node: NodeRef | None = None, **rest: Any) -> Outlook:
-    around: dict[str, Any] = {
-        "claims": ClaimIndex([enrollment, *others]),
-        "reserved": ReservedIndex(),
-        "node": node,
-        "now": NOW,
-    }
-    return decide(enrollment, Surroundings(**(around | rest)))
+    return decide(enrollment, make_surroundings(enrollment, *others, node=node, **rest))
 
 
 def _said(outlook: Outlook, kind: str) -> tuple[str, str]:

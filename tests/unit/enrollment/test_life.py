@@ -14,7 +14,7 @@ import pytest
 from hack.vectors import manifests as m
 from nodegate.csr.model import Result
 from nodegate.csr.rules.node_state import RULES
-from nodegate.enrollment.decide import Surroundings, decide
+from nodegate.enrollment.decide import decide
 from nodegate.enrollment.model import (
     Bootstrap,
     ClaimIndex,
@@ -30,8 +30,7 @@ from nodegate.enrollment.model import (
 )
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.enrollment.render import status_patch
-from nodegate.identity import ReservedIndex
-from tests.builders import NOW, make_case, make_enrollment, make_node
+from tests.builders import NOW, make_case, make_enrollment, make_node, make_surroundings
 
 _HOUR = timedelta(hours=1)
 _NODE = NodeRef(uid="u", ready="True")
@@ -40,13 +39,7 @@ _MANY = 2000
 
 def _step(enrollment: Enrollment, *others: Enrollment, **around: Any) -> Enrollment:
     """Judge an enrollment, write its status and read it back; a status that is right already stays."""
-    whole: dict[str, Any] = {
-        "claims": ClaimIndex([enrollment, *others]),
-        "reserved": ReservedIndex(),
-        "node": None,
-        "now": NOW,
-    }
-    surroundings = Surroundings(**(whole | around))
+    surroundings = make_surroundings(enrollment, *others, **around)
     patch = status_patch(enrollment, decide(enrollment, surroundings), None, surroundings.now)
     if patch is None:
         return enrollment

@@ -14,7 +14,7 @@ from nodegate.cli.connection import Connection
 from nodegate.cli.facts import Facts, gather
 from nodegate.errors import ApiError
 from nodegate.fields import Fields
-from nodegate.names import BOOTSTRAP_GROUP
+from nodegate.names import BOOTSTRAP_GROUP, EVERYBODY_GROUP
 
 Body = Mapping[str, Any]
 """An object as the API server gives it."""
@@ -171,5 +171,5 @@ class Probe:
         except ApiError:
             body = None
         name = Fields(body).child("spec").child("template").child("spec").text("serviceAccountName", "nodegate")
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated")
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", EVERYBODY_GROUP)
         return name, Account(f"system:serviceaccount:{self.namespace}:{name}", groups)

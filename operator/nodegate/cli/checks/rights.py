@@ -8,13 +8,18 @@ from collections.abc import Iterable
 
 from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, some, warn
 from nodegate.cli.checks.probe import Account, Probe, Right
-from nodegate.names import BOOTSTRAP_USER_PREFIX, MANAGED_SIGNERS, NODE_USER_PREFIX, NODES_GROUP
+from nodegate.names import (
+    BOOTSTRAP_USER_PREFIX,
+    EVERYBODY_GROUP,
+    MANAGED_SIGNERS,
+    NODE_USER_PREFIX,
+    NODES_GROUP,
+)
 
 _CERTIFICATES, _OURS = "certificates.k8s.io", "nodegate.dev"
 _REQUESTS = "certificatesigningrequests"
 _READ = ("get", "list", "watch")
-_EVERYBODY = "system:authenticated"
-_NODE = Account(f"{NODE_USER_PREFIX}any-node", (NODES_GROUP, _EVERYBODY))
+_NODE = Account(f"{NODE_USER_PREFIX}any-node", (NODES_GROUP, EVERYBODY_GROUP))
 
 
 def needed(namespace: str) -> tuple[Right, ...]:
@@ -80,7 +85,9 @@ def _excess(probe: Probe) -> Outcome:
 
 def _bootstrap(probe: Probe) -> Outcome:
     group = probe.bootstrap_group()
-    who = Account(f"{BOOTSTRAP_USER_PREFIX}abcdef", tuple(dict.fromkeys(("system:bootstrappers", group, _EVERYBODY))))
+    who = Account(
+        f"{BOOTSTRAP_USER_PREFIX}abcdef", tuple(dict.fromkeys(("system:bootstrappers", group, EVERYBODY_GROUP)))
+    )
     every = (Right(verb, _CERTIFICATES, _REQUESTS) for verb in (*_READ, "create"))
     missing = [right for right in every if not probe.may(who, right)]
     if missing:
@@ -102,7 +109,7 @@ def _nodes(probe: Probe) -> Outcome:
 
 def _anybody(probe: Probe) -> Outcome:
     right = Right("create", _OURS, "nodeenrollments")
-    others = {"any authenticated user": Account("any-user", (_EVERYBODY,)), "a node": _NODE}
+    others = {"any authenticated user": Account("any-user", (EVERYBODY_GROUP,)), "a node": _NODE}
     found = [name for name, who in others.items() if probe.may(who, right)]
     if found:
         return fail(f"{some(found)} may {right}", "Take that right away: who can enroll a node can let anybody in.")
