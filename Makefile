@@ -34,7 +34,7 @@ fmt: $(STAMP) ## Format the code and mend what ruff can mend
 lint: $(STAMP) ## Check style, docstrings and YAML
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/interrogate --quiet operator hack tests
+	$(BIN)/interrogate --quiet operator node hack tests
 	$(BIN)/yamllint --strict .
 
 type: $(STAMP) ## Check types
