@@ -9,7 +9,7 @@ CLUSTER ?= local
 K ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries fmt lint type arch check unit integration test demo bench fuzz cluster-up cluster-down run verify docs lock image ci clean
+.PHONY: host-pyz help setup binaries fmt lint type arch check unit integration test hosts demo bench fuzz cluster-up cluster-down run verify docs lock image ci clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ setup: $(STAMP) ## Make the virtual environment
 
 binaries: $(STAMP) ## Find or build the real control plane (about ten minutes once)
 	@$(BIN)/python -m hack.cluster build
+
+hosts: $(STAMP) ## Get what tests on real hosts need (root; a few minutes once)
+	@$(BIN)/python -m hack.hosts prepare
+	@$(BIN)/python -m hack.cluster build --set node
 
 fmt: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
@@ -56,6 +60,7 @@ integration: $(STAMP) ## Run the tier on the real control plane
 	$(BIN)/pytest -q tests/integration $(if $(K),-x -k '$(K)')
 
 test: $(STAMP) binaries ## Install what is needed and run every tier but bench
+	@$(MAKE) --no-print-directory hosts || echo "==> no real hosts here, for the reason above; their tests are skipped"
 	$(BIN)/pytest -q tests/unit tests/property tests/contract tests/manifests $(if $(K),-x -k '$(K)')
 	@$(BIN)/pytest -q tests/integration $(if $(K),-x -k '$(K)') || { \
 		echo "==> the cluster tier may be tried once more, only what failed; the failures above are to be looked into"; \
@@ -86,6 +91,9 @@ run: $(STAMP) ## Run the operator against the playground cluster
 lock: $(STAMP) ## Lock the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast -o requirements/operator.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast --extra plugin --group dev -o requirements/dev.txt
+
+host-pyz: $(STAMP) ## Build the host tool as one file, the same bytes each time
+	@$(BIN)/python -m hack.build_host_pyz -o dist/nodegate-host.pyz
 
 image: $(STAMP) ## Build the operator's image (needs a Docker engine)
 	$(BIN)/uv build --quiet --wheel

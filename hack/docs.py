@@ -156,15 +156,18 @@ def _rule_line(reason: Reason) -> str:
     return f"*Approve: {PURPOSES[kind]}.*"
 
 
-def enrollment_fields(document: str) -> str:
-    """Rewrite the tables of a NodeEnrollment's fields.
+def fields_of(kind_file: str, document: str) -> str:
+    """Rewrite the tables of a kind's fields.
+
+    Args:
+        kind_file: A file name in ``crds``.
+        document: With a place for each table.
 
     Raises:
         Broken: A table's place is missing.
     """
     for part in ("spec", "status"):
-        table = partial(fields_table, "nodeenrollments.nodegate.dev.yaml", part)
-        document = between(part, table)(document)
+        document = between(part, partial(fields_table, kind_file, part))(document)
     return document
 
 
@@ -172,7 +175,8 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "README.md": between("rules", rule_table),
     "docs/configuration.md": between("settings", settings_table),
     "docs/troubleshooting.md": reasons,
-    "docs/crd/nodeenrollment.md": enrollment_fields,
+    "docs/crd/nodeenrollment.md": partial(fields_of, "nodeenrollments.nodegate.dev.yaml"),
+    "docs/crd/nodeenrollmentpool.md": partial(fields_of, "pools/nodeenrollmentpools.nodegate.dev.yaml"),
 }
 """Every document with generated parts, and what rewrites it."""
 

@@ -19,8 +19,9 @@ from nodegate.cli.facts import case_for
 from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Pkcs10, Policy
 from nodegate.csr.parse import exact_node_name
 from nodegate.csr.pkcs10 import read_der
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.enrollment.decide import Surroundings
-from nodegate.enrollment.model import ClaimIndex, Claims, Enrollment, NodeName
+from nodegate.enrollment.model import Claims, Enrollment, NodeName
 from nodegate.identity import Reserved, ReservedIndex
 from nodegate.names import BOOTSTRAP_GROUP, CLIENT_SIGNER, NODES_GROUP, SERVING_SIGNER
 

@@ -10,11 +10,12 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hack.cluster import binaries, engines, requests, supervise
 from hack.cluster.errors import ClusterError
 from hack.cluster.nodes import HollowNode
+from hack.cluster.process import LOOPBACK
 from hack.cluster.supervise import Place
 
 _DOWN = 3
@@ -34,7 +35,7 @@ def _up(flags: argparse.Namespace) -> int:
             raise ClusterError(f"expected engine {flags.engine}, found {record['engine']}; end it first with down")
     elif flags.engine == "local":
         binaries.find(_say)
-        record = supervise.up(place, flags.name, _say)
+        record = supervise.up(place, flags.name, _say, flags.address)
     else:
         record = (
             engines.kind_up(place, _say) if flags.engine == "kind" else engines.current_up(place, _say, yes=flags.yes)
@@ -75,14 +76,14 @@ def _kubeconfig(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _build(_: argparse.Namespace) -> int:
-    for name, path in binaries.find(_say).paths.items():
+def _build(flags: argparse.Namespace) -> int:
+    for name, path in binaries.find(_say, binaries.SETS[flags.set]).paths.items():
         print(f"{name}\t{path}")
     return 0
 
 
 def _supervise(flags: argparse.Namespace) -> int:
-    supervise.serve(Place.named(flags.name))
+    supervise.serve(Place.named(flags.name), flags.address)
     return 0
 
 
@@ -123,21 +124,33 @@ def _parser() -> argparse.ArgumentParser:
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", default="default", help="one word, for several side by side (default: default)")
 
+    listening: dict[str, Any] = {
+        "default": LOOPBACK, "metavar": "IP",
+        "help": "what etcd and the API server listen on, for hosts that are not this one (default: 127.0.0.1)",
+    }  # fmt: skip
     up = commands.add_parser("up", parents=[named], help="start it, in a few seconds")
     up.add_argument(
         "--engine", choices=("local", "kind", "current"), default="local",
         help="local: ours on loopback; kind: a kind cluster (needs kind and docker); current: what kubectl points to",
     )  # fmt: skip
+    up.add_argument("--address", **listening)
     up.add_argument("--yes", action="store_true", help="with --engine current: do not ask")
     up.set_defaults(run=_up)
     for name, run, text in (
         ("down", _down, "end it and remove what it stored"),
         ("status", _status, "show each part with its process id, state and port"),
         ("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig"),
-        ("supervise", _supervise, "be the background process of up; not for people"),
     ):
         commands.add_parser(name, parents=[named], help=text).set_defaults(run=run)
-    commands.add_parser("build", help="find or build the programs (about ten minutes once)").set_defaults(run=_build)
+    own = commands.add_parser("supervise", parents=[named], help="be the background process of up; not for people")
+    own.add_argument("--address", **listening)
+    own.set_defaults(run=_supervise)
+    build = commands.add_parser("build", help="find or build the programs (about ten minutes once)")
+    build.add_argument(
+        "--set", choices=tuple(binaries.SETS), default="control-plane",
+        help="control-plane (default); node: kubelet, containerd, flanneld and what belongs to them; all",
+    )  # fmt: skip
+    build.set_defaults(run=_build)
     _add_node_commands(commands)
     return parser
 

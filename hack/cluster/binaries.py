@@ -1,9 +1,9 @@
 """Finds the real programs, or builds them from pinned Go modules.
 
-What leaves is the path of kube-apiserver, kube-controller-manager, kubectl, kubemark, etcd and etcdctl. Order:
-`$NODEGATE_BIN_DIR`; then the cache, one folder for each state of go.mod and go.sum; then a build into that
-cache. Rules: `$NODEGATE_BIN_DIR` is trusted and never built into; two callers never build at the same time
-(file lock); a program appears in the cache only when it is complete.
+What leaves is the paths of the programs of a control plane (`PROGRAMS`, the default) and of a node
+(`NODE_PROGRAMS`, on demand). Order: `$NODEGATE_BIN_DIR`; then the cache, one folder for each state of a
+module's sources; then a build into that cache. Rules: `$NODEGATE_BIN_DIR` is trusted and never built into; two
+callers never build at the same time (file lock); a program appears in the cache only when it is complete.
 """
 
 import fcntl
@@ -22,8 +22,11 @@ Log = Callable[[str], None]
 
 _HERE = Path(__file__).resolve().parent
 _VERSION = "k8s.io/component-base/version"
+_PINNED = ("go.mod", "go.sum")
 # Without these names the programs call themselves v0.0.0 and kubelets refuse the skew.
 _KUBERNETES_FLAGS = f"-s -w -X {_VERSION}.gitVersion=v1.37.2 -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=37"
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kubectl", "kubemark")
+_CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,21 @@ class Module:
         packages: Program name to main package.
         minutes: Program name to the minutes a first build takes on two cores (measured, empty build cache).
         linker_flags: The value of `-ldflags`.
+        cgo: Whether it needs a C compiler.
+        sources: Globs of what decides the outcome, relative to the folder.
     """
 
     folder: Path
     packages: Mapping[str, str]
     minutes: Mapping[str, float]
     linker_flags: str = "-s -w"
+    cgo: bool = False
+    sources: tuple[str, ...] = _PINNED
 
     def cache(self) -> Path:
-        """Return the cache folder that belongs to exactly this go.mod and go.sum."""
-        pinned = b"".join((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
+        """Return the cache folder that belongs to exactly these sources."""
+        paths = [path for pattern in self.sources for path in sorted(self.folder.glob(pattern))]
+        pinned = b"".join(path.read_bytes() for path in paths)
         return cache_root() / "bin" / hashlib.sha256(pinned).hexdigest()[:16]
 
 
@@ -56,16 +64,46 @@ MODULES = (
     ),
     Module(
         _HERE,
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in (*_KUBERNETES, "kubelet", "kube-proxy", "kube-scheduler")},
         {
-            name: f"k8s.io/kubernetes/cmd/{name}"
-            for name in ("kube-apiserver", "kube-controller-manager", "kubectl", "kubemark")
+            "kube-apiserver": 6.5,
+            "kube-controller-manager": 2,
+            "kubectl": 0.5,
+            "kubemark": 0.7,
+            "kubelet": 0.7,
+            "kube-proxy": 0.3,
+            "kube-scheduler": 0.3,
         },
-        {"kube-apiserver": 6.5, "kube-controller-manager": 2, "kubectl": 0.5, "kubemark": 0.7},
         _KUBERNETES_FLAGS,
+    ),
+    Module(
+        _HERE / "containerd",
+        {name: f"github.com/containerd/containerd/v2/cmd/{name}" for name in _CONTAINERD},
+        {"containerd": 0.8, "containerd-shim-runc-v2": 0.2, "ctr": 0.2},
+    ),
+    Module(
+        _HERE / "flannel",
+        {"flanneld": "github.com/flannel-io/flannel"},
+        {"flanneld": 1.1},
+        # Static, so that it runs on any host that a test makes; its udp backend is written in C.
+        "-s -w -X github.com/flannel-io/flannel/pkg/version.Version=v0.28.10 -linkmode external -extldflags -static",
+        cgo=True,
+        sources=(*_PINNED, "tencentcloud/**/go.mod", "tencentcloud/**/*.go"),
     ),
 )
 
-PROGRAMS = tuple(name for module in MODULES for name in module.packages)
+PROGRAMS = ("etcd", "etcdctl", *_KUBERNETES)
+"""What a control plane and hollow nodes need."""
+
+NODE_PROGRAMS = ("kubelet", "kube-proxy", "kube-scheduler", *_CONTAINERD, "flanneld")
+"""What real nodes need besides, and the scheduler that puts pods on them."""
+
+SETS: Mapping[str, tuple[str, ...]] = {
+    "control-plane": PROGRAMS,
+    "node": NODE_PROGRAMS,
+    "all": (*PROGRAMS, *NODE_PROGRAMS),
+}
+"""What `python -m hack.cluster build --set` may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +161,33 @@ def _missing(folder: Path, programs: Sequence[str]) -> list[str]:
 def _build(module: Module, programs: Sequence[str], log: Log) -> None:
     target = module.cache()
     target.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock"), log), tempfile.TemporaryDirectory(prefix="build-", dir=target) as scratch:
+    with (
+        locked(target.with_suffix(".lock"), "builds the programs", log),
+        tempfile.TemporaryDirectory(prefix="build-", dir=target) as scratch,
+    ):
         # Another caller may have built them while this one waited.
         missing = _missing(target, programs)
         go = find_go(cache_root(), log) if missing else ""
         for number, name in enumerate(missing, 1):
             log(f"building {name} ({number} of {len(missing)}, about {module.minutes[name]:g} min on two cores)")
             built = Path(scratch) / name
-            build_program(go, module.folder, module.packages[name], built, module.linker_flags, log)
+            build_program(go, module.folder, module.packages[name], built, module.linker_flags, log, cgo=module.cgo)
             built.replace(target / name)
 
 
 @contextmanager
-def _locked(path: Path, log: Log) -> Iterator[None]:
+def locked(path: Path, what: str, log: Log) -> Iterator[None]:
+    """Hold a file lock, waiting as long as another process holds it.
+
+    Args:
+        path: The lock's file; it stays.
+        what: What the other process does, in the third person.
+        log: Called when there is a wait.
+    """
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log("another process builds the programs; waiting for it")
+            log(f"another process {what}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

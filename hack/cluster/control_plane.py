@@ -1,4 +1,4 @@
-"""The life of a control plane: etcd, kube-apiserver and kube-controller-manager on 127.0.0.1.
+"""The life of a control plane: etcd, kube-apiserver and kube-controller-manager, on 127.0.0.1.
 
 Options come in; running programs, an administrator's kubeconfig and their addresses leave. Rules: state lives
 in one folder, new or empty; ports are free ones, and the start is tried again with others when one was taken in
@@ -21,7 +21,7 @@ from hack.cluster.etcd_member import ClientFiles, Etcd, make_etcd
 from hack.cluster.flags import apiserver_command, controller_manager_command
 from hack.cluster.kubeconfig import Credentials, read_kubeconfig, write_kubeconfig
 from hack.cluster.pki import Pki, make_pki
-from hack.cluster.process import Component, free_ports, wait_until
+from hack.cluster.process import LOOPBACK, Component, free_ports, wait_until
 from hack.cluster.state import State, new_state
 
 _ATTEMPTS = 5
@@ -31,6 +31,7 @@ _ATTEMPTS = 5
 class Options:
     """What a caller may choose; see `ControlPlane`."""
 
+    address: str
     etcd_members: int
     etcd_tls: bool
     kcm_approver: bool
@@ -46,6 +47,7 @@ class ControlPlane:
 
     Args:
         state_dir: A new or empty folder for everything it writes; None takes a temporary one.
+        address: What etcd and the API server listen on: 127.0.0.1, or the address of a bridge of test hosts.
         etcd_members: 1, 3 or 5.
         etcd_tls: Whether etcd wants TLS with client certificates.
         kcm_approver: Let the controller manager approve kubelet client certificates, as kubeadm does. This
@@ -64,7 +66,7 @@ class ControlPlane:
         controller_manager: The kube-controller-manager.
         etcd_endpoints: Client URLs of etcd.
         etcd_client_files: The CA, certificate and key of an etcd client; None without TLS.
-        server: `https://127.0.0.1:<port>`.
+        server: `https://<address>:<port>`.
         ca_file: The cluster's authority.
         kubeconfig: The administrator's.
         admin_certificate: His client certificate.
@@ -87,6 +89,7 @@ class ControlPlane:
         self,
         state_dir: Path | None = None,
         *,
+        address: str = LOOPBACK,
         etcd_members: int = 1,
         etcd_tls: bool = True,
         kcm_approver: bool = False,
@@ -98,7 +101,7 @@ class ControlPlane:
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.options = Options(
-            etcd_members, etcd_tls, kcm_approver, tuple(apiserver_flags), tuple(controller_manager_flags),
+            address, etcd_members, etcd_tls, kcm_approver, tuple(apiserver_flags), tuple(controller_manager_flags),
             service_cidr, signing_duration, keep,
         )  # fmt: skip
         self._given_dir = state_dir
@@ -163,11 +166,16 @@ class ControlPlane:
                 return
 
     def _start_parts(self, binaries: Binaries) -> None:
-        pki = make_pki(self.state_dir / "pki", self.options.service_cidr)
+        pki = make_pki(self.state_dir / "pki", self.options.service_cidr, self.options.address)
         etcd = make_etcd(
-            binaries["etcd"], self.state_dir, pki, members=self.options.etcd_members, tls=self.options.etcd_tls
+            binaries["etcd"],
+            self.state_dir,
+            pki,
+            members=self.options.etcd_members,
+            tls=self.options.etcd_tls,
+            address=self.options.address,
         )
-        api_port, manager_port = free_ports(2)
+        (api_port,), (manager_port,) = free_ports(1, self.options.address), free_ports(1)
         self._publish(pki, etcd, api_port)
         admin = self.credentials
         self.apiserver = Component(
@@ -194,7 +202,7 @@ class ControlPlane:
 
     def _publish(self, pki: Pki, etcd: Etcd, api_port: int) -> None:
         self.etcd, self.etcd_endpoints, self.etcd_client_files = etcd.members, etcd.endpoints, etcd.client_files
-        self.server, self.pki = f"https://127.0.0.1:{api_port}", pki
+        self.server, self.pki = f"https://{self.options.address}:{api_port}", pki
         self.ca_file, self.admin_certificate, self.admin_key = pki.ca.certificate, pki.admin.certificate, pki.admin.key
         self.kubeconfig = write_kubeconfig(
             self.state_dir / "admin.kubeconfig", self.server, self.ca_file, pki.admin, "admin"
@@ -205,7 +213,7 @@ class ControlPlane:
 
     def _run(self, parts: Sequence[Component]) -> None:
         for part in parts:
-            self._log(f"starting {part.name} on 127.0.0.1:{part.ports[0]}")
+            self._log(f"starting {part.name} on port {part.ports[0]}")
             self._parts.append(part)
             part.start()
         for part in parts:

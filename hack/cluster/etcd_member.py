@@ -1,4 +1,4 @@
-"""The members of a loopback etcd, one or several, with TLS for clients and peers or without.
+"""The members of an etcd on one address, one or several, with TLS for clients and peers or without.
 
 Certificates and a folder come in; unstarted `Component`s and the endpoints leave. Rules: every member knows
 every other from the start; clients and peers must show a certificate of etcd's own authority; nothing is
@@ -12,7 +12,7 @@ from pathlib import Path
 from hack.cluster.api import is_ok
 from hack.cluster.kubeconfig import Credentials
 from hack.cluster.pki import Pki
-from hack.cluster.process import Component, free_ports
+from hack.cluster.process import LOOPBACK, Component, free_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Etcd:
     client_files: ClientFiles | None
 
 
-def make_etcd(program: str, folder: Path, pki: Pki, *, members: int, tls: bool) -> Etcd:
+def make_etcd(program: str, folder: Path, pki: Pki, *, members: int, tls: bool, address: str = LOOPBACK) -> Etcd:
     """Return an etcd of `members` members on free ports.
 
     Args:
@@ -48,12 +48,13 @@ def make_etcd(program: str, folder: Path, pki: Pki, *, members: int, tls: bool) 
         pki: Its certificates.
         members: 1, 3 or 5.
         tls: Whether clients and peers use TLS with client certificates.
+        address: Where they listen.
     """
     scheme = "https" if tls else "http"
-    ports = free_ports(2 * members)
+    ports = free_ports(2 * members, address)
     names = [f"etcd-{number}" if members > 1 else "etcd" for number in range(1, members + 1)]
-    clients = [f"{scheme}://127.0.0.1:{port}" for port in ports[:members]]
-    peers = [f"{scheme}://127.0.0.1:{port}" for port in ports[members:]]
+    clients = [f"{scheme}://{address}:{port}" for port in ports[:members]]
+    peers = [f"{scheme}://{address}:{port}" for port in ports[members:]]
     together = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
     components = [
         Component(

@@ -1,8 +1,9 @@
 """The command lines of kube-apiserver and kube-controller-manager.
 
-Paths and ports come in; argument lists leave. Rules: everything listens on 127.0.0.1; the API server
-authorizes nodes and RBAC and admits with NodeRestriction, as kubeadm sets it up; the controller manager signs
-faster than by default and approves nothing unless asked; a caller's own flags come last, so that they count.
+Paths and ports come in; argument lists leave. Rules: everything listens on 127.0.0.1, or the API server on the
+address by which test hosts reach it; the API server authorizes nodes and RBAC, admits with NodeRestriction and
+verifies kubelets, as kubeadm sets it up; the controller manager signs faster than by default and approves nothing
+unless asked; a caller's own flags come last, so that they count.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from hack.cluster.etcd_member import Etcd
 from hack.cluster.pki import Pki
+from hack.cluster.process import LOOPBACK
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 """Of service account tokens; the name that kubeadm uses."""
@@ -37,6 +39,10 @@ class FlagOptions(Protocol):
     """The choices that end up in flags."""
 
     @property
+    def address(self) -> str:
+        """Where the API server listens."""
+
+    @property
     def service_cidr(self) -> str:
         """The range of service addresses."""
 
@@ -60,15 +66,20 @@ class FlagOptions(Protocol):
 def apiserver_command(program: str, pki: Pki, etcd: Etcd, port: int, options: FlagOptions) -> list[str]:
     """Return the command line of kube-apiserver."""
     flags = {
-        "advertise-address": "127.0.0.1",
+        "advertise-address": options.address,
         "allow-privileged": "true",
         "authorization-mode": "Node,RBAC",
-        "bind-address": "127.0.0.1",
+        "bind-address": options.address,
         "client-ca-file": pki.ca.certificate,
         "enable-admission-plugins": "NodeRestriction",
         "enable-bootstrap-token-auth": "true",
         # The address of a loopback server is no valid endpoint of a service.
-        "endpoint-reconciler-type": "none",
+        "endpoint-reconciler-type": "none" if options.address == LOOPBACK else "lease",
+        "kubelet-certificate-authority": pki.ca.certificate,
+        "kubelet-client-certificate": pki.kubelet_client.certificate,
+        "kubelet-client-key": pki.kubelet_client.key,
+        # The names of test hosts are nowhere to be looked up.
+        "kubelet-preferred-address-types": "InternalIP,Hostname",
         "etcd-servers": ",".join(etcd.endpoints),
         "secure-port": port,
         "service-account-issuer": ISSUER,

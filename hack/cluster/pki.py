@@ -50,6 +50,7 @@ class Pki:
     controller_manager: Pair
     etcd_server: Pair
     etcd_client: Pair
+    kubelet_client: Pair
 
 
 def write_private(path: Path, content: bytes) -> Path:
@@ -162,13 +163,15 @@ def _make_token_key(folder: Path) -> Pair:
     return pair
 
 
-def make_pki(folder: Path, service_cidr: str) -> Pki:
+def make_pki(folder: Path, service_cidr: str, address: str = _LOOPBACK[0]) -> Pki:
     """Write everything a cluster needs.
 
     Args:
         folder: Where the files go.
         service_cidr: The first address of this range is a name of the API server.
+        address: Where the servers listen.
     """
+    addresses = tuple(dict.fromkeys((*_LOOPBACK, address)))
     ca, etcd_ca = make_authority(folder, "ca"), make_authority(folder, "etcd-ca")
     service_ip = str(ipaddress.ip_network(service_cidr)[1])
     masters = ("system:masters",)
@@ -176,12 +179,13 @@ def make_pki(folder: Path, service_cidr: str) -> Pki:
         ca=ca,
         etcd_ca=etcd_ca,
         api_server=issue(
-            ca, folder, "apiserver", subject("kube-apiserver"), dns=_API_SERVER_NAMES, ips=(*_LOOPBACK, service_ip)
+            ca, folder, "apiserver", subject("kube-apiserver"), dns=_API_SERVER_NAMES, ips=(*addresses, service_ip)
         ),
         service_accounts=_make_token_key(folder),
         admin=issue(ca, folder, "admin", subject("kubernetes-admin", masters)),
         # Its controllers act with this one identity, which therefore may do everything.
         controller_manager=issue(ca, folder, "controller-manager", subject("system:kube-controller-manager", masters)),
-        etcd_server=issue(etcd_ca, folder, "etcd-server", subject("etcd"), dns=("localhost",), ips=_LOOPBACK),
+        etcd_server=issue(etcd_ca, folder, "etcd-server", subject("etcd"), dns=("localhost",), ips=addresses),
         etcd_client=issue(etcd_ca, folder, "etcd-client", subject("kube-apiserver-etcd-client")),
+        kubelet_client=issue(ca, folder, "kubelet-client", subject("kube-apiserver-kubelet-client", masters)),
     )

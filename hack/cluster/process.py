@@ -22,6 +22,9 @@ from hack.cluster.errors import ClusterError, PartFailed
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hack-cluster-spawner")
+LOOPBACK = "127.0.0.1"
+"""Where everything listens unless a caller names another address of this machine."""
+
 _PORTS = range(20000, 32000)
 """Below Linux' range for outgoing connections (32768 on), which would otherwise take a chosen port now and then."""
 
@@ -33,15 +36,15 @@ _PAUSE_S = 10
 _TAIL_BYTES = 3000
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` different ports of 127.0.0.1 that were free a moment ago; start again when one is taken."""
+def free_ports(count: int, address: str = LOOPBACK) -> list[int]:
+    """Return `count` different ports of an address that were free a moment ago; start again when one is taken."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(found) == count:
             return found
         with socket.socket() as probe, suppress(OSError):
             if port not in _handed_out:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((address, port))
                 _handed_out.add(port)
                 found.append(port)
     raise ClusterError(
@@ -79,7 +82,7 @@ class Component:
     Attributes:
         name: For people and for the log file.
         log_path: Standard output and error, appended at each start.
-        ports: The TCP ports of 127.0.0.1 that it listens on, the main one first.
+        ports: The TCP ports that it listens on, the main one first.
     """
 
     def __init__(

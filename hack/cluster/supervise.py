@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from hack.cluster.cluster import Cluster
 from hack.cluster.errors import ClusterError
-from hack.cluster.process import process_state, wait_until
+from hack.cluster.process import LOOPBACK, process_state, wait_until
 
 Log = Callable[[str], None]
 
@@ -115,13 +115,13 @@ def _locked(lock: IO[str]) -> bool:
     return False
 
 
-def serve(place: Place) -> None:
+def serve(place: Place, address: str = LOOPBACK) -> None:
     """Be the supervisor: hold a cluster until SIGTERM or SIGINT."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with place.take_lock():
         place.forget(keep_log=True)
         try:
-            with Cluster(place.folder / "state", log=lambda line: print(line, flush=True)) as cluster:
+            with Cluster(place.folder / "state", address=address, log=lambda line: print(line, flush=True)) as cluster:
                 cluster.kubectl("apply", "-k", str(_REPOSITORY / "crds"))
                 parts = [{"name": part.name, "pid": part.pid, "ports": part.ports} for part in cluster.parts]
                 place.write_record(
@@ -133,7 +133,7 @@ def serve(place: Place) -> None:
             (place.folder / "record.json").unlink(missing_ok=True)
 
 
-def up(place: Place, name: str, log: Log) -> dict[str, Any]:
+def up(place: Place, name: str, log: Log, address: str = LOOPBACK) -> dict[str, Any]:
     """Start a supervisor and wait until its cluster is ready; return the record.
 
     Raises:
@@ -143,7 +143,7 @@ def up(place: Place, name: str, log: Log) -> dict[str, Any]:
     with place.log.open("ab") as output:
         said = output.tell()
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "hack.cluster", "supervise", "--name", name],
+            [sys.executable, "-m", "hack.cluster", "supervise", "--name", name, "--address", address],
             cwd=_REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:

@@ -69,7 +69,9 @@ def _version(go: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def build_program(go: str, module: Path, package: str, output: Path, linker_flags: str, log: Log) -> None:
+def build_program(
+    go: str, module: Path, package: str, output: Path, linker_flags: str, log: Log, *, cgo: bool = False
+) -> None:
     """Compile one main package of a module.
 
     Args:
@@ -79,12 +81,22 @@ def build_program(go: str, module: Path, package: str, output: Path, linker_flag
         output: The executable to write.
         linker_flags: The value of `-ldflags`.
         log: Called at least every 15 seconds.
+        cgo: Whether it has parts in C; names and users are then still looked up in Go.
 
     Raises:
+        NotBuildable: It has parts in C and there is no gcc.
         BuildFailed: With the end of what Go printed.
     """
-    settings = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    command = [go, "build", "-trimpath", "-ldflags", linker_flags, "-o", str(output), package]
+    if cgo and not shutil.which("gcc"):
+        raise NotBuildable(
+            f"{output.name}: expected gcc on PATH for its parts in C, found none; install gcc and libc6-dev,"
+            " or point NODEGATE_BIN_DIR to the programs"
+        )
+    settings = {
+        "CGO_ENABLED": "1" if cgo else "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off",
+    }  # fmt: skip
+    tags = ["-tags", "netgo,osusergo"] if cgo else []
+    command = [go, "build", "-trimpath", *tags, "-ldflags", linker_flags, "-o", str(output), package]
     started = time.monotonic()
     watched(command, output.name, log, folder=module, environment={**os.environ, **settings})
     log(f"built {output.name} in {time.monotonic() - started:.0f} s")

@@ -14,6 +14,7 @@ from hack.operator_process import OperatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_LINES = 15
+FLAGS = ("--issue-tokens", "--manage-nodes")
 
 
 def main() -> int:
@@ -45,21 +46,28 @@ def start_operator(cluster: Cluster, story: Story, stack: ExitStack) -> Operator
     """Install the shipped manifests and run the operator with exactly the rights that they grant."""
     story.scene(
         "Install",
-        "The shipped manifests: the NodeEnrollment kind, the ServiceAccount and its rights. There is no kubelet yet to "
-        "run the Deployment's pod, so the operator runs here as that ServiceAccount, with nothing more.",
+        "The shipped manifests: the NodeEnrollment kind, the ServiceAccount, its rights, and the policies that fence "
+        "it in. There is no kubelet yet to run the Deployment's pod, so the operator runs here as that ServiceAccount.",
     )
-    story.command("kubectl apply -k manifests/base")
-    story.show(cluster.kubectl("apply", "-k", str(ROOT / "manifests/base")).stdout)
+    story.command("kubectl apply -k manifests/overlays/full")
+    applied = cluster.kubectl("apply", "-k", str(ROOT / "manifests/overlays/full")).stdout
+    story.show(f"{len(applied.splitlines())} objects, among them:\n{_kinds(applied)}")
     cluster.kubectl("wait", "--for=condition=Established", "crd/nodeenrollments.nodegate.dev", "--timeout=30s")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nodegate-demo-")))
     kubeconfig = cluster.service_account_kubeconfig("nodegate-system", "nodegate", folder / "kubeconfig")
-    operator = OperatorProcess(kubeconfig, folder, ("--log-format", "text"))
+    operator = OperatorProcess(kubeconfig, folder, ("--log-format", "text", *FLAGS))
     stack.callback(operator.stop)
-    story.command(f"nodegate operator --kubeconfig … --listen {operator.url.removeprefix('http://')}")
+    story.command(f"nodegate operator --kubeconfig … --listen {operator.url.removeprefix('http://')} {' '.join(FLAGS)}")
     operator.start()
     operator.wait_ready(30)
     story.result("ready: /readyz says ok")
     return operator
+
+
+def _kinds(applied: str) -> str:
+    """Return the lines about the kind itself, the operator and its policies, out of what `kubectl apply` says."""
+    wanted = ("customresourcedefinition", "deployment", "validatingadmissionpolicy.", "clusterrole.")
+    return "\n".join(line for line in applied.splitlines() if line.startswith(wanted))
 
 
 if __name__ == "__main__":

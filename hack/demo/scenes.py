@@ -1,15 +1,33 @@
 """The scenes of the demo. Each expects what it tells, and fails when it does not happen."""
 
 import base64
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
-from hack.cluster import Cluster, HollowNode
+from hack.cluster import ApiRefused, Cluster, HollowNode
+from hack.cluster.requests import CSRS
 from hack.demo.story import StepFailed, Story
 from hack.operator_process import OperatorProcess
+
+ENROLLMENTS = "/apis/nodegate.dev/v1alpha1/nodeenrollments"
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+
+ONE_NODE = """
+    apiVersion: nodegate.dev/v1alpha1
+    kind: NodeEnrollment
+    metadata:
+      name: node-d
+    spec:
+      addresses: [10.0.0.8]
+      bootstrap:
+        token: {issue: true, ttl: 30m}
+      node:
+        labels: {node-role.kubernetes.io/worker: "", example.com/rack: r12}
+"""
 
 
 def enrollment(name: str, address: str, token_id: str) -> str:
@@ -36,10 +54,11 @@ class Scenes:
         self.stack = stack
         self.tokens = {token: cluster.bootstrap_token(token) for token in ("aaaaaa", "bbbbbb", "cccccc")}
 
-    def boot(self, name: str, token: str) -> HollowNode:
+    def boot(self, name: str, token: str, command: str = "") -> HollowNode:
         """Boot a hollow node (Kubernetes' own kubelet code over a fake runtime) with a bootstrap token."""
         kubeconfig = self.cluster.bootstrap_kubeconfig(self.tokens[token])
-        self.story.command(f"kubelet --hostname-override={name} --bootstrap-kubeconfig=…   # with token {token}")
+        usual = f"kubelet --hostname-override={name} --bootstrap-kubeconfig=…   # with token {token}"
+        self.story.command(command or usual)
         return self.stack.enter_context(self.cluster.hollow_node(name, kubeconfig))
 
     def request_for(self, node: str) -> str:
@@ -47,7 +66,7 @@ class Scenes:
         return str(self.story.expect(f"a request for {node}", lambda: self._newest(node)))
 
     def _newest(self, node: str) -> str | None:
-        items: list[Any] = self.cluster.api("GET", "/apis/certificates.k8s.io/v1/certificatesigningrequests")["items"]
+        items: list[Any] = self.cluster.api("GET", CSRS)["items"]
         events = [i for i in items if i["spec"]["signerName"].endswith("client-kubelet")]
         names = [i["metadata"]["name"] for i in events if _asks_for(i, node)]
         return names[-1] if names else None
@@ -58,6 +77,8 @@ class Scenes:
         self.serving(node_a)
         self.impostor()
         self.latecomer()
+        self.one_node_token()
+        self.takeover()
         self.revoked(node_a)
         self.metrics()
 
@@ -129,6 +150,58 @@ class Scenes:
         node.wait_joined(60)
         story.kubectl("get", "nodes")
         story.result("held, then approved: no restart, no second request")
+
+    def one_node_token(self) -> None:
+        """Let the operator make a token, join with it, and see it gone."""
+        story = self.story
+        story.scene(
+            "A token for one node, made and deleted by the operator",
+            "Nobody makes a token by hand for node-d, and its labels and taints are set for it.",
+        )
+        story.apply(ONE_NODE)
+        story.kubectl("wait", "--for=condition=Ready", "ne/node-d", "--timeout=15s")
+        file = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="nodegate-demo-"))) / "bootstrap.conf"
+        story.plugin("token", "node-d", "--output-file", str(file), shown="token node-d --output-file bootstrap.conf")
+        token_id = self.cluster.api("GET", f"{ENROLLMENTS}/node-d")["status"]["bootstrap"]["tokenID"]
+        story.command("kubelet --hostname-override=node-d --bootstrap-kubeconfig=bootstrap.conf")
+        node = self.stack.enter_context(self.cluster.hollow_node("node-d", file))
+        story.condition(self.request_for("node-d"), "Approved")
+        node.wait_joined(60)
+        secret = f"{SECRETS}/bootstrap-token-{token_id}"
+        story.expect("the token to be deleted", lambda: not self._exists(secret))
+        story.command(f"kubectl get secret -n kube-system bootstrap-token-{token_id}")
+        story.show(f'Error from server (NotFound): secrets "bootstrap-token-{token_id}" not found')
+        story.expect("the label", lambda: "worker" in self.cluster.kubectl("get", "node", "node-d").stdout)
+        story.kubectl("get", "node", "node-d", "--label-columns=example.com/rack")
+        story.result("the token worked for node-d alone, and is gone; whoever kept a copy gets 401")
+
+    def takeover(self) -> None:
+        """Let a machine with the right token ask for the name of a node that works."""
+        story = self.story
+        story.scene(
+            "Nobody takes the place of a node that works",
+            "A machine that holds node-c's own token asks to become node-c, which is Ready.",
+        )
+        thief = self.boot("node-c", "cccccc", command="kubelet --hostname-override=node-c …   # elsewhere, another key")
+        name = str(story.expect("its request", lambda: self._undecided("node-c")))
+        story.expect("an event that says why it waits", lambda: self._events(name))
+        explained = story.plugin("explain", name)
+        if "NodeAlreadyJoined" not in explained:
+            raise StepFailed("expected verdict Hold for NodeAlreadyJoined, found another")
+        thief.stop()
+        story.result("held: a Ready node keeps its name, whoever holds its token")
+
+    def _undecided(self, node: str) -> str | None:
+        items: list[Any] = self.cluster.api("GET", CSRS)["items"]
+        found = [i for i in items if _asks_for(i, node) and not i.get("status", {}).get("conditions")]
+        return found[-1]["metadata"]["name"] if found else None
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self.cluster.api("GET", path)
+        except ApiRefused:
+            return False
+        return True
 
     def revoked(self, node: HollowNode) -> None:
         """Revoke an enrollment and let its node ask for a renewal."""

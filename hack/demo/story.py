@@ -51,9 +51,9 @@ class Story:
         self.show(output)
         return output
 
-    def plugin(self, *arguments: str) -> str:
-        """Run ``kubectl nodegate`` and show it with its output."""
-        self.command(f"kubectl nodegate {' '.join(arguments)}")
+    def plugin(self, *arguments: str, shown: str = "") -> str:
+        """Run ``kubectl nodegate`` and show it, as `shown` if that is given, with its output."""
+        self.command(f"kubectl nodegate {shown or ' '.join(arguments)}")
         program = Path(sys.executable).with_name("kubectl-nodegate")
         done = subprocess.run(
             [program, *arguments, "--kubeconfig", self._cluster.kubeconfig],

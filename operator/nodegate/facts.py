@@ -19,7 +19,8 @@ from nodegate.csr.limits import Duplicates
 from nodegate.csr.model import Case, CsrFacts, Fact, NodeFacts, Policy
 from nodegate.csr.parse import parse_endpoint_slice, parse_node, parse_service, parse_service_cidr
 from nodegate.enrollment.apply import ENROLLMENT_PATH
-from nodegate.enrollment.model import ClaimIndex, Enrollment, IPAddress, NodeName, NodeRef, NodeTemplate, Phase, State
+from nodegate.enrollment.claims import ClaimIndex
+from nodegate.enrollment.model import Enrollment, IPAddress, NodeName, NodeRef, NodeTemplate, Phase, State
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.identity import IPNetwork, ReservedIndex
 from nodegate.kube.client import ApiClient
@@ -28,6 +29,10 @@ from nodegate.kube.observer import InformerObserver
 from nodegate.kube.work import Place, WorkQueue
 from nodegate.names import MANAGED_SIGNERS
 from nodegate.observed import CertificateKind, Observed
+from nodegate.pool.apply import POOL_PATH
+from nodegate.pool.index import PoolIndex
+from nodegate.pool.model import Pool
+from nodegate.pool.parse import parse_pool
 from nodegate.settings import Settings
 
 REQUEST_KEPT: Final = 24_000
@@ -59,6 +64,7 @@ class LiveFacts:
         observer: Hears of lists and events.
         requests: The queue that names of requests go to.
         enrollments: The queue that names of enrollments go to when something beside them changed.
+        pools: What is told of pools and of the enrollments made through them; None does without pools.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class LiveFacts:
         observer: InformerObserver,
         requests: WorkQueue,
         enrollments: WorkQueue,
+        pools: PoolIndex | None = None,
     ) -> None:
         self.policy = Policy(
             bootstrap_group=settings.bootstrap_group,
@@ -75,6 +82,8 @@ class LiveFacts:
             require_known_credential=settings.require_known_credential,
         )
         self.manages_nodes = settings.manage_nodes
+        self.mints_for = settings.bootstrap_group if settings.issue_tokens else None
+        self._pools = pools
         self.claims = ClaimIndex()
         self.reserved = ReservedIndex()
         self.reserved.put("setting", settings.service_cidr, "service network")
@@ -91,7 +100,7 @@ class LiveFacts:
         self._csrs = tuple(self._csr_informer(signer) for signer in MANAGED_SIGNERS)
         self.enrollments = self._informer(
             ENROLLMENT_PATH,
-            parse_enrollment,
+            parse_enrollment if pools is None else pools.reading(parse_enrollment),
             self._enrollment_changed,
             if_absent="apply the CRD: kubectl apply -k crds",
         )
@@ -99,6 +108,7 @@ class LiveFacts:
             "/api/v1/nodes", partial(parse_node, settings=settings.manage_nodes), self._node_changed
         )
         self._cluster = self._cluster_informers(read_service_cidrs=not settings.service_cidr)
+        self._pool_informers: tuple[Informer[Pool], ...] = (self._pool_informer(),) if pools is not None else ()
 
     def _informer(self, path: str, transform: Any, on_change: Any, **options: Any) -> Informer[Any]:
         return Informer(
@@ -138,10 +148,14 @@ class LiveFacts:
         cidrs = self._informer(path, parse_service_cidr, self._service_cidr_changed, if_absent=absent)
         return (service, endpoints, cidrs)
 
+    def _pool_informer(self) -> Informer[Pool]:
+        absent = "apply the component manifests/components/pools, or run without --pools"
+        return self._informer(POOL_PATH, parse_pool, self._pool_changed, if_absent=absent)
+
     @property
     def informers(self) -> tuple[Informer[Any], ...]:
         """Every informer, to be run and watched over."""
-        return (*self._csrs, self.enrollments, self.nodes, *self._cluster)
+        return (*self._csrs, self.enrollments, self.nodes, *self._cluster, *self._pool_informers)
 
     def request(self, name: str) -> Body | None:
         """Return an undecided request's object, or None when there is nothing to decide."""
@@ -204,6 +218,14 @@ class LiveFacts:
         """Return labels, annotations and taints of the Node of a name; None when they are not known."""
         node = self.nodes.store.get(name)
         return node.settings if node is not None else None
+
+    def nodes_with(self, address: IPAddress) -> frozenset[str]:
+        """Return the Nodes that report an address."""
+        return frozenset(name for name, node in self.nodes.store.items() if address in node.addresses)
+
+    def knows_pools(self) -> bool:
+        """Tell whether the view of pools is fresh."""
+        return all(informer.is_fresh() for informer in self._pool_informers)
 
     def phases(self) -> Mapping[str, int]:
         """Return how many enrollments are in each phase."""
@@ -274,10 +296,14 @@ class LiveFacts:
         for name in self._pending.get(node_name, ()):
             self._requests.add(name)
 
-    def wake_all(self) -> None:
-        """Have every undecided request and every enrollment looked at again."""
+    def wake_requests(self) -> None:
+        """Have every undecided request judged again."""
         for name in self._node_of:
             self._requests.add(name)
+
+    def wake_all(self) -> None:
+        """Have every undecided request and every enrollment looked at again."""
+        self.wake_requests()
         for name in self.enrollments.store:
             self._enrollment_queue.add(name)
 
@@ -303,6 +329,8 @@ class LiveFacts:
         for other in touched:
             self._enrollment_queue.add(other)
         if enrollment is None:
+            if self._pools is not None:
+                self._pools.forget(name)
             return
         if enrollment.processed:
             # Its Node may have come before it, and an annotation that accepts a Node raises no generation.
@@ -326,6 +354,10 @@ class LiveFacts:
         self._wake(NodeName(name))
         if name in self.enrollments.store:
             self._enrollment_queue.add(name)
+
+    def _pool_changed(self, name: str, pool: Pool | None) -> None:
+        if self._pools is not None and self._pools.put(name, pool):
+            self.wake_requests()
 
     def _service_changed(self, name: str, addresses: tuple[IPAddress, ...] | None) -> None:
         hosts = [ip_network(address) for address in addresses or ()]

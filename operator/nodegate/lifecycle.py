@@ -83,7 +83,15 @@ class OurTasks(Collection["asyncio.Task[Any]"]):
 
 
 class Lifecycle:
-    """Runs kopf until told to stop, again and again."""
+    """Runs kopf until told to stop, again and again.
+
+    Args:
+        credentials: Where the API server is and who we are.
+        observe: Brings the status of an enrollment up to date; must not raise.
+        metrics: Counts restarts.
+        take_signals: Takes SIGTERM and SIGINT back from kopf.
+        also: Registers the handlers of further kinds.
+    """
 
     def __init__(
         self,
@@ -91,11 +99,13 @@ class Lifecycle:
         observe: Callable[[Enrollment], Awaitable[None]],
         metrics: Metrics,
         take_signals: Callable[[], None],
+        also: Callable[[kopf.OperatorRegistry], None] | None = None,
     ) -> None:
         self._credentials = credentials
         self._observe = observe
         self._metrics = metrics
         self._take_signals = take_signals
+        self._also = also
 
     async def run(self) -> None:
         """Keep kopf running until cancelled."""
@@ -115,6 +125,8 @@ class Lifecycle:
     async def _run_once(self) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._observe)
+        if self._also is not None:
+            self._also(registry)
         kopf.on.login(registry=registry)(self._login)
         tasks = await kopf.spawn_tasks(registry=registry, settings=_settings(), standalone=True, clusterwide=True)
         # kopf has just taken SIGTERM and SIGINT for itself, without a pause in between.

@@ -20,7 +20,7 @@ from nodegate import __version__
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """Bucket bounds of latencies, in seconds: from one decision to the kubelet's own patience."""
 
-CALLS = (0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 30)
+CALLS = (0.005, 0.01, 0.05, 0.25, 1, 5, 30)
 """Bucket bounds of calls to the API server, in seconds: few, because each verb and resource has a set of them."""
 
 BRIEF = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1)
@@ -119,6 +119,9 @@ class Metrics:
             "nodegate_rate_limited_total",
             "Requests held because their requester asks too often.",
             registry=registry,
+        )
+        self.tokens_issued = Counter(
+            "nodegate_tokens_issued_total", "Bootstrap tokens made for one node each.", registry=registry
         )
         self.joins = Counter(
             "nodegate_enrollment_joins_total", "Keys recorded for a first certificate.", registry=registry

@@ -50,3 +50,9 @@ ACCEPT_NODE_UID = "nodegate.dev/accept-node-uid"
 
 NAME_LIMIT = 253
 """Characters of a request's name in a status: requesters may choose longer ones, the schema has an end."""
+
+POOL_LABEL = "nodegate.dev/pool"
+"""The label of an enrollment that was made through a pool: the pool's name."""
+
+POOL_UID = "nodegate.dev/pool-uid"
+"""The annotation of such an enrollment: the UID of the pool as it was then."""

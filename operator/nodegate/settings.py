@@ -28,6 +28,8 @@ _HELP = {
     "never_deny": "hold where a request would be denied (true or false)",
     "rate_limits": "hold the requests of a requester that asks too often (true or false)",
     "require_known_credential": "hold a node's request unless made with a recorded certificate (true or false)",
+    "issue_tokens": "mint a bootstrap token for each enrollment with bootstrap.token.issue (true or false)",
+    "pools": "enroll nodes through NodeEnrollmentPools (true or false)",
     "manage_nodes": "set labels, annotations and taints of spec.node on Nodes (true or false)",
     "service_cidr": "service networks, comma-separated, instead of ServiceCIDR objects (before Kubernetes 1.33)",
     "listen": "address and port of /healthz and /readyz, plain HTTP",
@@ -54,6 +56,8 @@ class Settings:
     never_deny: bool = False
     rate_limits: bool = True
     require_known_credential: bool = False
+    issue_tokens: bool = False
+    pools: bool = False
     manage_nodes: bool = False
     service_cidr: tuple[IPNetwork, ...] = ()
     """Empty: the ServiceCIDR objects are read."""
@@ -150,6 +154,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "never_deny": _flag,
     "rate_limits": _flag,
     "require_known_credential": _flag,
+    "issue_tokens": _flag,
+    "pools": _flag,
     "manage_nodes": _flag,
     "service_cidr": _networks,
     "listen": _listen,
@@ -208,9 +214,18 @@ def read_settings(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
             mistakes.append(f"{source}: expected {error}, found {visible(text)!r}")
     if not mistakes and ("metrics_tls_cert" in values) != ("metrics_tls_key" in values):
         mistakes.append("--metrics-tls-cert, --metrics-tls-key: expected both or neither, found one")
+    if not mistakes and values.get("issue_tokens") and not _holds_tokens(values.get("bootstrap_group")):
+        mistakes.append(f"--bootstrap-group: expected {BOOTSTRAP_GROUP}, or a group below it, with --issue-tokens")
     if mistakes:
         raise SettingsInvalid(tuple(mistakes))
     return Settings(**values)
+
+
+def _holds_tokens(group: str | None) -> bool:
+    """Tell whether a token can be a member (kubernetes, bootstrap token authenticator: auth-extra-groups)."""
+    if group is None or group == BOOTSTRAP_GROUP:
+        return True
+    return re.fullmatch(rf"{BOOTSTRAP_GROUP}:[a-z0-9:-]{{0,255}}[a-z0-9]", group) is not None
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:

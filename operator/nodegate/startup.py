@@ -12,17 +12,20 @@ import platform
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
 from nodegate.approvers import CompetingApprovers
 from nodegate.clock import now
+from nodegate.csr.decide import judge
 from nodegate.csr.findings import FindingReports
 from nodegate.csr.flow import RequestFlow
 from nodegate.csr.limits import Limits
 from nodegate.csr.report import Reports
 from nodegate.enrollment.flow import EnrollmentFlow
+from nodegate.enrollment.parse import parse_enrollment
 from nodegate.errors import SettingsInvalid
 from nodegate.facts import LiveFacts
 from nodegate.fields import Fields
@@ -35,6 +38,9 @@ from nodegate.lifecycle import Lifecycle
 from nodegate.metrics import Metrics, Snapshot, StateCollector
 from nodegate.names import MANAGED_SIGNERS
 from nodegate.outbox import Outbox
+from nodegate.pool.flow import PoolFlow
+from nodegate.pool.handlers import register as register_pools
+from nodegate.pool.index import PoolIndex
 from nodegate.server import HttpServer
 from nodegate.settings import Settings
 from nodegate.tls import own_tls, tls_of_files
@@ -44,6 +50,9 @@ STATUS_WORKERS: Final = 4
 
 DRAIN_S: Final = 10.0
 """Seconds that writes in flight may take after SIGTERM."""
+
+POOL_COLLECT_S: Final = 1.0
+"""Seconds for which changes of one pool are collected before its status is written."""
 
 LEASE_NAME: Final = "nodegate"
 
@@ -75,11 +84,13 @@ class Operator:
         self._settings = settings
         self._metrics = Metrics(CollectorRegistry())
         self._client = ApiClient(credentials, self._metrics)
-        self._requests, self._statuses = WorkQueue(), WorkQueue()
+        self._requests, self._statuses, self._pool_names = WorkQueue(), WorkQueue(), WorkQueue()
         self._outbox = Outbox(self._client, self._metrics, lambda: self._requests.depth > 0)
-        self._facts = LiveFacts(self._client, settings, self._metrics, self._requests, self._statuses)
+        pools = PoolIndex(self._look_at_pool, asyncio.get_running_loop().time) if settings.pools else None
+        self._facts = LiveFacts(self._client, settings, self._metrics, self._requests, self._statuses, pools)
         self._enrollments = EnrollmentFlow(self._client, self._facts, self._statuses, self._outbox, self._metrics)
         self._reports = Reports(self._metrics, self._outbox, self._enrollments.note)
+        self._pools = self._pool_flow(pools) if pools is not None else None
         self._flow = RequestFlow(
             self._client,
             self._facts,
@@ -87,8 +98,10 @@ class Operator:
             self._reports,
             self._requests,
             limits=Limits(on=settings.rate_limits),
+            enroller=self._pools,
         )
-        self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals)
+        also = partial(register_pools, look=self._look_at_pool) if pools is not None else None
+        self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals, also)
         self._elector = _elector(self._client, lease_namespace) if lease_namespace else None
         self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)
         self._approvers = CompetingApprovers(self._client, settings.bootstrap_group, self._metrics, self._outbox)
@@ -96,6 +109,21 @@ class Operator:
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._judging: asyncio.Task[None] | None = None
+
+    def _pool_flow(self, pools: PoolIndex) -> PoolFlow:
+        """Return what enrolls nodes through pools; a request is judged by the same function as ever."""
+        return PoolFlow(
+            self._client,
+            self._facts,
+            pools,
+            self._pool_names,
+            self._outbox,
+            judge=lambda csr, enrollment: judge(self._facts.case(csr, enrollment)),
+            parse=parse_enrollment,
+        )
+
+    def _look_at_pool(self, name: str) -> None:
+        self._pool_names.add_after(name, POOL_COLLECT_S)
 
     async def run(self) -> int:
         """Run until SIGTERM, SIGINT, or a part's end; return the exit status."""
@@ -127,6 +155,8 @@ class Operator:
         """Start what decides and writes."""
         self._judging = self._work("requests", self._requests, self._flow.handle, self._settings.workers)
         self._work("statuses", self._statuses, self._enrollments.handle, STATUS_WORKERS)
+        if self._pools is not None:
+            self._work("pools", self._pool_names, self._pools.handle, 1)
         self._start("events", self._outbox.run())
         self._start("approvers", self._approvers.run())
         self._start("lifecycle", self._lifecycle.run())

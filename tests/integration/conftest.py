@@ -10,11 +10,18 @@ import pytest
 
 from hack.cluster import Cluster, NotBuildable
 from hack.cluster.binaries import find
+from tests.integration import hosts_at_hand
 from tests.integration.operator_fixtures import account, lab, own_lab, shared_lab, start
 
 __all__ = ["account", "lab", "own_lab", "shared_lab", "start"]
 
 _MISSING = pytest.StashKey[str]()
+_HOSTLESS = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of the tests that need real hosts."""
+    config.addinivalue_line("markers", hosts_at_hand.MARKER)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -26,6 +33,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         find(terminal.write_line if terminal else None)
     except NotBuildable as error:
         session.config.stash[_MISSING] = str(error)
+        return
+    if any(item.get_closest_marker(hosts_at_hand.MARK) for item in session.items):
+        session.config.stash[_HOSTLESS] = hosts_at_hand.prepare(terminal.write_line if terminal else None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -33,6 +43,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = item.config.stash.get(_MISSING, None)
     if missing and item.get_closest_marker("integration"):
         pytest.skip(missing)
+    hostless = item.config.stash.get(_HOSTLESS, "")
+    if hostless and item.get_closest_marker(hosts_at_hand.MARK):
+        pytest.skip(hostless)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -40,6 +53,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if missing := config.stash.get(_MISSING, None):
         terminalreporter.section("INTEGRATION TESTS DID NOT RUN", sep="!", red=True, bold=True)
         terminalreporter.line(missing)
+    if hostless := config.stash.get(_HOSTLESS, ""):
+        terminalreporter.section("TESTS ON REAL HOSTS DID NOT RUN", sep="!", red=True, bold=True)
+        terminalreporter.line(hostless)
 
 
 @pytest.fixture(scope="session")

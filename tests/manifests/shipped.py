@@ -44,9 +44,9 @@ def base_objects(kind: str) -> list[Document]:
     return [document for document in rendered(BASE) if document["kind"] == kind]
 
 
-def crd_schema() -> Document:
-    """Return the openAPIV3Schema of NodeEnrollment v1alpha1."""
-    (crd,) = documents(CRDS / "nodeenrollments.nodegate.dev.yaml")
+def crd_schema(plural: str = "nodeenrollments") -> Document:
+    """Return the openAPIV3Schema of one of our kinds, v1alpha1."""
+    (crd,) = documents(CRDS / f"{plural}.nodegate.dev.yaml")
     (version,) = crd["spec"]["versions"]
     schema: Document = version["schema"]["openAPIV3Schema"]
     return schema

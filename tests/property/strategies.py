@@ -16,11 +16,11 @@ from hack.vectors.keys import sign
 from hack.vectors.names import directory_name, dns, email, ip, other_name, registered_id, uri
 from hack.vectors.request import COMMON_NAME, ORGANIZATION, Request, pem
 from nodegate.csr.model import Case, CsrFacts, NodeFacts, Policy
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.enrollment.model import (
     Bootstrap,
     CertificateRecord,
     Certificates,
-    ClaimIndex,
     Enrollment,
     Join,
     NodeName,

@@ -18,7 +18,7 @@ from hack.vectors.request import Request, pem
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Approve, CsrFacts, NameKind
 from nodegate.csr.parse import parse_csr
-from nodegate.enrollment.model import ClaimIndex
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.fields import parse_address
 from nodegate.names import CLIENT_SIGNER, SERVING_SIGNER
 from tests.builders import ROOT, load_vectors, make_case, make_enrollment, make_node

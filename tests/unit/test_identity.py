@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from nodegate.enrollment.model import ClaimIndex
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.identity import (
     IPNetwork,
     ReservedIndex,

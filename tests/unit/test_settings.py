@@ -45,6 +45,8 @@ _VALUES: dict[str, tuple[str, Any]] = {
     "never_deny": ("true", True),
     "rate_limits": ("false", False),
     "require_known_credential": ("true", True),
+    "issue_tokens": ("true", True),
+    "pools": ("true", True),
     "manage_nodes": ("true", True),
     "service_cidr": ("10.96.0.0/12, fd00:10::/108", (ip_network("10.96.0.0/12"), ip_network("fd00:10::/108"))),
     "listen": ("127.0.0.1:9000", ("127.0.0.1", 9000)),
@@ -136,6 +138,8 @@ _BAD = {
     "never_deny": "yes",
     "rate_limits": "off",
     "require_known_credential": "yes",
+    "issue_tokens": "yes",
+    "pools": "yes",
     "manage_nodes": "yes",
     "service_cidr": "10.96.0.1/12",
     "listen": "localhost:8080",
@@ -229,6 +233,18 @@ def test_other_variables_are_nobodys_business() -> None:
     assert _read(PATH="/bin", KUBECONFIG="x", NODEGATE_BIN_DIR="/x") == Settings()
 
 
+@pytest.mark.parametrize(
+    ("group", "fits"), [("system:bootstrappers", True), ("system:bootstrappers:metal", True), ("metal", False)]
+)
+def test_minted_tokens_need_a_group_that_tokens_can_have(group: str, *, fits: bool) -> None:
+    """The API server puts tokens into groups below system:bootstrappers only."""
+    flags = ("--issue-tokens", "--bootstrap-group", group)
+    if fits:
+        assert _read(*flags).issue_tokens
+    else:
+        assert "with --issue-tokens" in _mistakes(*flags)[0]
+
+
 def test_help_names_variable_and_default_of_every_setting() -> None:
     """Everything that can be set is in the help, with its variable and its default."""
     text = " ".join(_parser().format_help().split())
@@ -242,6 +258,8 @@ def test_help_names_variable_and_default_of_every_setting() -> None:
         "system:bootstrappers",
         "false",
         "true",
+        "false",
+        "false",
         "false",
         "false",
         *addresses,

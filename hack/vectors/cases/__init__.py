@@ -9,6 +9,7 @@ from hack.vectors.cases import (
     identity,
     node_state,
     ownership,
+    published,
     shape,
     subject,
 )
@@ -25,5 +26,6 @@ VECTORS: tuple[Vector, ...] = (
     *enrollment.VECTORS,
     *alt_names.VECTORS,
     *node_state.VECTORS,
+    *published.VECTORS,
 )
 """Every vector, in the order of the stages."""

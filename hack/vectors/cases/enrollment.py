@@ -7,7 +7,16 @@ from hack.vectors.request import Request
 from hack.vectors.vector import bootstrap, renewal, serving
 
 _ISSUE = {"tokenID": None, "token": {"issue": True}}
+_OPEN = {"tokenID": None}
 _STATES = ("bootstrap", bootstrap), ("renewal", renewal), ("serving", serving)
+
+
+def _minted(token_id: str, *, issue: bool = True) -> m.Manifest:
+    """Return node-b's enrollment, for which the operator has made this token; else it merely pins it."""
+    bootstrap = {"token": {"issue": True}} if issue else {"tokenID": token_id}
+    status = {"status": {"bootstrap": {"tokenID": token_id}}} if issue else {}
+    return m.enrollment("node-b", m.NODE_B | {"bootstrap": bootstrap}, **status)
+
 
 VECTORS = (
     bootstrap("NotEnrolled/none", "No enrollment at all (V54).", enrollment=None),
@@ -162,6 +171,28 @@ VECTORS = (
         "A token that was minted before another one was pinned.",
         spec={"username": "system:bootstrap:mmmmmm"},
         enrolled={"status": {"bootstrap": {"tokenID": "mmmmmm"}}},
+    ),
+    bootstrap(
+        "TokenMismatch/minted-for-another-node",
+        "Any token may ask under this name, but not one that the operator made for another node.",
+        bootstrap=_OPEN,
+        others=(_minted("abcdef"),),
+    ),
+    bootstrap(
+        "TokenMismatch/minted-for-another-and-pinned",
+        "A one-node token that somebody pinned elsewhere still works for its own node only.",
+        others=(_minted("abcdef"),),
+    ),
+    bootstrap(
+        "BootstrapApproved/token-pinned-by-another-too",
+        "People may pin one token for many nodes; only what the operator makes is one node's.",
+        others=(_minted("abcdef", issue=False),),
+    ),
+    bootstrap(
+        "BootstrapApproved/others-have-tokens-of-their-own",
+        "Tokens of other nodes bear on their own holders only.",
+        bootstrap=_OPEN,
+        others=(_minted("zzzzzz"),),
     ),
     bootstrap(
         "RequesterNotAllowed/group-member-instead-of-token",

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nodegate.cli import completion, doctor, explain, importing, joining, linting, listing, version, watching
+from nodegate.cli import completion, doctor, explain, flannel, importing, joining, linting, listing, version, watching
 from nodegate.cli.arguments import PROG, HelpFormatter
 from nodegate.cli.exits import Exit, exit_of
 from nodegate.errors import NodegateError
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, prog=PROG)
-    for verb in (explain, listing, watching, doctor, linting, importing, joining, version, completion):
+    for verb in (explain, listing, watching, doctor, linting, flannel, importing, joining, version, completion):
         verb.add_parser(verbs)
     return root
 

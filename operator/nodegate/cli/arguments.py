@@ -48,13 +48,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def add_verb(
-    verbs: Any, name: str, summary: str, *, usage: str, description: str, epilog: str = ""
+    verbs: Any, name: str, summary: str, *, usage: str, description: str, epilog: str = "", parent: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a verb and return its parser."""
+    """Add a verb and return its parser; `parent` is the verb that it belongs to, if any."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=summary,
-        usage=f"{PROG} {name} {usage}".rstrip(),
+        usage=f"{PROG} {parent} {name} {usage}".rstrip() if parent else f"{PROG} {name} {usage}".rstrip(),
         description=description,
         epilog=epilog,
         formatter_class=HelpFormatter,

@@ -122,6 +122,8 @@ def _candidates(parser: argparse.ArgumentParser, before: Sequence[str], last: st
     verb = verbs.get(before[0])
     if verb is None:
         return (), _NO_FILES
+    if _verbs(verb):  # It has verbs of its own, which never name objects of the cluster.
+        return _candidates(verb, before[1:], last)
     options = {option: action for action in verb._actions for option in action.option_strings}  # noqa: SLF001 - argparse has no public way to ask a parser for its flags
     if last.startswith("-"):
         return sorted(option for option in options if option.startswith("--")), _NO_FILES

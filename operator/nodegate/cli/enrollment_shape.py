@@ -36,20 +36,31 @@ _METADATA = (
 
 def faults(body: Mapping[Any, Any]) -> Iterator[Problem]:
     """Yield what the API server would refuse of a NodeEnrollment, its status left out."""
+    yield from head_faults(body, "expected spec, found nothing; write spec: {} for an open enrollment", "the node")
+    if body.get("spec") is not None:
+        yield from problems(SPEC, body["spec"], ("spec",))
+
+
+def head_faults(body: Mapping[Any, Any], no_spec: str, named: str) -> Iterator[Problem]:
+    """Yield what the API server would refuse outside of the spec.
+
+    Args:
+        body: An object of one of our kinds.
+        no_spec: What to say when there is no spec.
+        named: Whose name metadata.name is.
+    """
     for key in body:
         if key not in _HEAD:
             yield unknown_field(str(key), dict.fromkeys(_HEAD), ())
     if body.get("apiVersion") != API_VERSION:
         found = visible(str(body.get("apiVersion") or "nothing"))
         yield Problem(("apiVersion",), f"expected {API_VERSION}, found {found}", "kind")
-    yield from _metadata(body.get("metadata"))
+    yield from _metadata(body.get("metadata"), named)
     if body.get("spec") is None:
-        yield Problem(("spec",), "expected spec, found nothing; write spec: {} for an open enrollment", "required")
-    else:
-        yield from problems(SPEC, body["spec"], ("spec",))
+        yield Problem(("spec",), no_spec, "required")
 
 
-def _metadata(meta: Any) -> Iterator[Problem]:
+def _metadata(meta: Any, named: str) -> Iterator[Problem]:
     if not isinstance(meta, Mapping):
         yield Problem(("metadata",), "expected an object with a name, found none", "required")
         return
@@ -58,13 +69,13 @@ def _metadata(meta: Any) -> Iterator[Problem]:
             yield unknown_field(str(key), dict.fromkeys(_METADATA), ("metadata",))
     name = meta.get("name")
     if name is None:
-        yield Problem(("metadata", "name"), "expected the name of the node, found nothing", "required")
+        yield Problem(("metadata", "name"), f"expected the name of {named}, found nothing", "required")
     elif not isinstance(name, str):
         yield Problem(
             ("metadata", "name"), f"expected a string, found {visible(str(name))}; write it in quotes", "type"
         )
     elif not is_subdomain(name):
-        message = f"expected a lower-case DNS-1123 subdomain, the name of the node, found {visible(name)!r}"
+        message = f"expected a lower-case DNS-1123 subdomain, the name of {named}, found {visible(name)!r}"
         yield Problem(("metadata", "name"), message, "name")
 
 

@@ -21,7 +21,8 @@ from nodegate.csr.parse import (
     parse_service,
     parse_service_cidr,
 )
-from nodegate.enrollment.model import ClaimIndex, Claims, Enrollment, NodeName
+from nodegate.enrollment.claims import ClaimIndex
+from nodegate.enrollment.model import Claims, Enrollment, NodeName
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.errors import Malformed
 from nodegate.fields import Fields

@@ -1,4 +1,4 @@
-"""``token``: the bootstrap kubeconfig of one node, from the token that its enrollment pins.
+"""``token``: the bootstrap kubeconfig of one node, from the token that its enrollment pins or the operator made.
 
 An enrollment and a Secret are read, a kubeconfig goes to stdout or to a file that only its owner may
 read. Rules: the secret half of the token stands in that kubeconfig and nowhere else; nothing is made and
@@ -24,11 +24,12 @@ import yaml
 from nodegate.cli.arguments import PROG, add_connection, add_verb
 from nodegate.cli.exits import Exit, Stopped
 from nodegate.cli.objects import warn
-from nodegate.cli.tokens import SECRETS, Token, parse_token, secret_name
+from nodegate.cli.tokens import SECRETS, Token, parse_token
 from nodegate.cli.yaml_loader import Loader
 from nodegate.clock import now
 from nodegate.enrollment.model import Enrollment, Mode, State
 from nodegate.enrollment.parse import parse_enrollment
+from nodegate.enrollment.tokens import secret_name
 from nodegate.errors import Forbidden, Malformed, NotFound
 from nodegate.fields import Fields, rfc3339
 from nodegate.names import API_VERSION
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Print a bootstrap kubeconfig for one node, with the token that its enrollment names
-(spec.bootstrap.tokenID). The kubelet reads it once, to ask for its first certificate:
+(spec.bootstrap.tokenID) or that the operator has made for it (token.issue). The kubelet reads it once,
+to ask for its first certificate:
 --bootstrap-kubeconfig=FILE.
 
 The token's Secret is read from kube-system; no token is made. The address and the CA of the API server
@@ -64,6 +66,9 @@ _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 """Where kubeadm says how nodes reach the cluster (kubernetes, kubeadm: bootstrap discovery)."""
 
 _MAKE = "kubeadm token create, or a Secret bootstrap-token-<id> of type bootstrap.kubernetes.io/token in kube-system"
+
+
+_WHY = "kubectl get nodeenrollment {} -o yaml"
 
 
 class Cluster(NamedTuple):
@@ -131,22 +136,32 @@ def _token(connection: "Connection", enrollment: Enrollment, at: datetime) -> To
     """Return the token of an enrollment, when the API server would take it."""
     token_id = enrollment.expected_token_id
     if token_id is None:
-        issue = " (this version of the operator mints none)" if enrollment.bootstrap.issue_token else ""
-        what = f"expected spec.bootstrap.tokenID in NodeEnrollment {enrollment.name}, found none{issue}"
-        raise Stopped(Exit.REFUSED, f"{what}; make a token ({_MAKE}) and pin its id there")
-    name = secret_name(token_id)
+        raise Stopped(Exit.REFUSED, _tokenless(enrollment))
+    name, remedy = secret_name(token_id), f"make it anew: {_MAKE}"
+    if enrollment.bootstrap.issue_token:
+        remedy = f"wait for the operator to make another, or look at: {_WHY.format(enrollment.name)}"
     try:
         token = parse_token(connection.object(SECRETS, name, "Secret", "v1"))
         fault = token.fault(at)
     except NotFound as error:
         what = f"expected the Secret kube-system/{name} for NodeEnrollment {enrollment.name}, found none"
-        raise Stopped(Exit.REFUSED, f"{what}; make it ({_MAKE}), or pin another token") from error
+        raise Stopped(Exit.REFUSED, f"{what}; {remedy}") from error
     except Malformed as error:
-        raise Stopped(Exit.REFUSED, f"{error}; make the token anew: {_MAKE}") from error
+        raise Stopped(Exit.REFUSED, f"{error}; {remedy}") from error
     if fault is not None:
         what = f"expected a token that works in the Secret kube-system/{name}, found that {fault}"
-        raise Stopped(Exit.REFUSED, f"{what}; make it anew: {_MAKE}")
+        raise Stopped(Exit.REFUSED, f"{what}; {remedy}")
     return token
+
+
+def _tokenless(enrollment: Enrollment) -> str:
+    """Return why there is no token, and what to do."""
+    if not enrollment.bootstrap.issue_token:
+        what = f"expected spec.bootstrap.tokenID in NodeEnrollment {enrollment.name}, found none"
+        return f"{what}; make a token ({_MAKE}) and pin its id there, or set token.issue"
+    what = f"expected a token that the operator made for {enrollment.name}, found none"
+    said = enrollment.condition("TokenIssued")
+    return f"{what}: {said.message if said else 'the operator has not seen the enrollment yet.'}"
 
 
 def _cluster(connection: "Connection", args: argparse.Namespace) -> Cluster:

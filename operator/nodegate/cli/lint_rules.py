@@ -140,9 +140,8 @@ def _many_joins(entry: Entry, _: Beside) -> Iterator[Remark]:
 
 def _unacted(entry: Entry, _: Beside) -> Iterator[Remark]:
     for name in entry.enrollment.unacted_fields:
-        message = "only acted on by an operator that runs with --manage-nodes; start it so, or take it out"
-        if name == "bootstrap.token.issue":
-            message = "no token is minted by this version, so the node cannot join; pin one with spec.bootstrap.tokenID"
+        flag = "--issue-tokens" if name == "bootstrap.token.issue" else "--manage-nodes"
+        message = f"only acted on by an operator that runs with {flag}; start it so, or take it out"
         yield Remark(Severity.WARNING, ("spec", *name.split(".")), message, "unacted")
 
 

@@ -20,10 +20,13 @@ from nodegate.cli.enrollment_shape import as_stored, faults
 from nodegate.cli.exits import Exit
 from nodegate.cli.facts import KINDS, Facts, Manifest, gather
 from nodegate.cli.findings import Finding, Severity, counts, finding, finding_line, ordered, report
+from nodegate.cli.flannel_lint import network_faults, network_remarks
 from nodegate.cli.lint_rules import Beside, Entry, remarks
 from nodegate.cli.manifests import read_file, uncollected
 from nodegate.cli.objects import print_object
 from nodegate.cli.places import FieldPath, Place, Unreadable
+from nodegate.cli.pool_lint import KIND as _POOL
+from nodegate.cli.pool_lint import pool_faults, pool_remarks
 from nodegate.clock import now
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Deny, Fact, Hold, Judgement, Policy
@@ -35,9 +38,10 @@ from nodegate.names import API_GROUP, API_VERSION
 from nodegate.text import listed, visible
 
 _DESCRIPTION = """\
-Check NodeEnrollment manifests before they are applied: what the API server would refuse (the rules of
-the CRD), what the operator could not act on (reserved and shared identities), and what was probably not
-meant. Each finding is one line: file:line: severity: field: message. No cluster is asked.
+Check NodeEnrollment and FlannelNetwork manifests before they are applied: what the API server would
+refuse (the rules of the CRDs), what the operator could not act on (reserved and shared identities, ranges
+that no flannel should have), and what was probably not meant. Each finding is one line:
+file:line: severity: field: message. No cluster is asked.
 
 Signing requests in the files are judged by the enrollments in the files, as explain would. Node,
 Service, ServiceCIDR, EndpointSlice and FlannelNetwork tell which identities are reserved."""
@@ -57,6 +61,7 @@ exit codes:
   0 no errors (warnings are allowed without --strict); 1 errors; 2 usage, or a file that cannot be read"""
 
 _ENROLLMENT, _REQUEST = "NodeEnrollment", "CertificateSigningRequest"
+_NETWORK = "FlannelNetwork"
 
 
 def add_parser(verbs: Any) -> None:
@@ -110,6 +115,7 @@ class _Linting:
     entries: dict[NodeName, Entry] = field(default_factory=dict)
     requests: list[tuple[Manifest, Place]] = field(default_factory=list)
     facts: dict[tuple[str, str, str], Manifest] = field(default_factory=dict)
+    pools: dict[str, Manifest] = field(default_factory=dict)
     missing: set[Fact] = field(default_factory=set)
 
     def read(self, name: str) -> None:
@@ -130,6 +136,8 @@ class _Linting:
         kind, group = body.get("kind"), str(body.get("apiVersion") or "").rpartition("/")[0]
         if kind == _ENROLLMENT:
             self._enrollment(manifest, place)
+        elif kind == _POOL:
+            self._pool(manifest, place)
         elif isinstance(kind, str) and KINDS.get(kind) == group:
             self._fact(manifest, place)
         else:
@@ -174,8 +182,24 @@ class _Linting:
         )
         self._say(place, Severity.ERROR, ("metadata", "name"), f"{message}; the later one would win", "duplicate-name")
 
+    def _pool(self, manifest: Manifest, place: Place) -> None:
+        found = pool_faults(manifest.body)
+        for remark in found:
+            self._say(place, *remark)
+        if found:
+            return
+        before = self.pools.setdefault(str(manifest.body["metadata"]["name"]), manifest)
+        if before is not manifest and before.place is not None:
+            self._twice(str(manifest.body["metadata"]["name"]), before.place, place)
+
     def _fact(self, manifest: Manifest, place: Place) -> None:
         """Take in an object that is a fact, or a request to judge."""
+        found = network_faults(manifest.body) if manifest.body["kind"] == _NETWORK else []
+        for remark in found:
+            self._say(place, *remark)
+        if found:
+            self.missing.add(Fact.RESERVED)
+            return
         try:
             gather([manifest])
         except Malformed as error:
@@ -205,7 +229,20 @@ class _Linting:
             self.findings += (finding(entry.place, *remark) for remark in remarks(entry, beside))
         for manifest, place in self.requests:
             self._judge(manifest, place, facts, at)
+        self._networks()
+        for pool in self.pools.values():
+            others = [each.body for each in self.pools.values() if each is not pool]
+            if pool.place is not None:
+                self.findings += (finding(pool.place, *remark) for remark in pool_remarks(pool.body, others))
         return ordered(self.findings, self.files)
+
+    def _networks(self) -> None:
+        """Say what the operator would never write of the networks."""
+        beside = [*self.facts.values()]
+        for manifest in beside:
+            if manifest.body["kind"] == _NETWORK and manifest.place is not None:
+                for remark in network_remarks(manifest.body, beside):
+                    self._say(manifest.place, *remark)
 
     def _judge(self, manifest: Manifest, place: Place, facts: Facts, at: datetime) -> None:
         judgement = judge(facts.case(manifest.body, policy=Policy(), now=at))

@@ -13,29 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from nodegate.enrollment.tokens import NAMESPACE, SECRET_TYPE, secret_name
 from nodegate.errors import Malformed
 from nodegate.fields import Fields
+from nodegate.names import BOOTSTRAP_GROUP
 from nodegate.text import visible
-
-NAMESPACE = "kube-system"
-"""Where the API server looks for bootstrap tokens."""
 
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 """The path of the Secrets that hold them."""
 
-SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type, not a secret
-"""The type of such a Secret."""
-
-TOKENS_GROUP = "system:bootstrappers"
-"""The group of every token, besides those that its Secret names."""
-
 _ID = re.compile(r"[a-z0-9]{6}")
 _SECRET = re.compile(r"[a-z0-9]{16}")
-
-
-def secret_name(token_id: str) -> str:
-    """Return the name that the Secret of a token must have."""
-    return f"bootstrap-token-{token_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +72,7 @@ def parse_token(body: Mapping[str, Any]) -> Token:
         id=token_id,
         secret=secret if _SECRET.fullmatch(secret) else "",
         expires=_moment(_decoded(data, "expiration"), name),
-        groups=frozenset({TOKENS_GROUP, *filter(None, groups)}),
+        groups=frozenset({BOOTSTRAP_GROUP, *filter(None, groups)}),
         enabled=_decoded(data, "usage-bootstrap-authentication") == "true",
     )
 

@@ -90,6 +90,17 @@ class Reporter(Protocol):
         """Note that approvals cannot be written, or that they can again."""
 
 
+class Enroller(Protocol):
+    """Who may make what a request lacks."""
+
+    async def attend(self, judgement: Judgement) -> Judgement:
+        """Return the judgement, perhaps with a note why nothing was made.
+
+        Raises:
+            Conflict: Something was made: judge again.
+        """
+
+
 class RequestFlow:
     """Judges requests by name; made once, called by every worker."""
 
@@ -102,9 +113,11 @@ class RequestFlow:
         queue: WorkQueue,
         clock: Callable[[], float] = time.monotonic,
         limits: Limits | None = None,
+        enroller: Enroller | None = None,
     ) -> None:
         self._clock = clock
         self._limits = limits or Limits()
+        self._enroller = enroller
         self._client = client
         self._facts = facts
         self._ledger = ledger
@@ -195,6 +208,8 @@ class RequestFlow:
         self._facts.note_node(name, csr.node_name)
         judgement = self._judge_in_turn(csr)
         seconds = time.perf_counter() - started
+        if self._enroller is not None:
+            judgement = await self._enroller.attend(judgement)
         return Decision(body, await self._confirm(judgement), seconds)
 
     def _judge_in_turn(self, csr: CsrFacts) -> Judgement:

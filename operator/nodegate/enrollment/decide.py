@@ -23,8 +23,10 @@ from nodegate.enrollment.model import (
     Phase,
     Rejoin,
     State,
+    TokenStep,
 )
 from nodegate.enrollment.node_settings import Scene, Settling, settle
+from nodegate.enrollment.tokens import is_issued, issued_text, token_step
 from nodegate.identity import Reserved, conflicts, listed_reserved
 from nodegate.names import ACCEPT_NODE_UID
 from nodegate.observed import Observed
@@ -56,6 +58,19 @@ class Surroundings:
     node_problem: str = ""
     """Why the Node could not be written; empty when it could."""
 
+    mints: bool = False
+    """The operator makes tokens for enrollments that want one."""
+
+    minted: str | None = None
+    """The token whose Secret this process has created, which the status may not say yet."""
+
+    token_problem: str = ""
+    """Why the token could not be made or removed; empty when it could."""
+
+
+_NOT_ISSUED: Final = "TokenNotIssued"
+_AWAITS: Final = "AwaitingJoin"
+
 
 class _Ready(NamedTuple):
     """Whether requests can be approved, and why not."""
@@ -66,14 +81,20 @@ class _Ready(NamedTuple):
     message: str
     stalled: bool = False
 
+    @property
+    def awaits_node(self) -> bool:
+        """Tell whether nothing but the token and the node is missing."""
+        return self.reason in (_NOT_ISSUED, _AWAITS)
+
 
 def decide(enrollment: Enrollment, around: Surroundings) -> Outlook:
     """Judge the state of one enrollment."""
     ready = _readiness(enrollment, around)
     joined = _joined_condition(enrollment, around.node)
     conditions = [_ready_condition(enrollment, around, ready), joined, _stalled_condition(ready)]
+    step = _token_step(enrollment, around, ready)
     if enrollment.bootstrap.issue_token:
-        conditions.append(_token_condition(enrollment))
+        conditions.append(_token_condition(enrollment, around, ready, step))
     settling = _settling(enrollment, around, ready)
     conditions += [settling.condition] if settling.condition else []
     conditions.append(_reconciling_condition(conditions, settling))
@@ -86,6 +107,7 @@ def decide(enrollment: Enrollment, around: Surroundings) -> Outlook:
         node_differs=settling.differs,
         certificates=held,
         next_change=_next_change(enrollment, held, around.now),
+        token_step=step,
     )
 
 
@@ -133,17 +155,16 @@ def _active(enrollment: Enrollment, around: Surroundings) -> _Ready:
             f"The window closed at {bootstrap.not_after.isoformat()} and no Node has joined; move notAfter to reopen."
         )
         return _Ready(Phase.EXPIRED, "WindowClosed", ready=False, message=message)
-    if bootstrap.issue_token and enrollment.expected_token_id is None:
+    if bootstrap.issue_token and not _is_issued(enrollment, around):
         return _Ready(
-            Phase.PENDING, "TokenNotIssued", ready=False, message="No bootstrap token was issued for this node yet."
+            Phase.PENDING, _NOT_ISSUED, ready=False, message="No bootstrap token was issued for this node yet."
         )
-    return _Ready(
-        Phase.READY, "AwaitingJoin", ready=True, message="A request for this node is judged as soon as it comes."
-    )
+    return _Ready(Phase.READY, _AWAITS, ready=True, message="A request for this node is judged as soon as it comes.")
 
 
 def _ready_condition(enrollment: Enrollment, around: Surroundings, ready: _Ready) -> Condition:
-    unacted = [f for f in enrollment.unacted_fields if not (around.manages_nodes and f.startswith("node."))]
+    acted = {"node": around.manages_nodes, "bootstrap": around.mints}
+    unacted = [field for field in enrollment.unacted_fields if not acted.get(field.partition(".")[0])]
     note = " Mode Audit: verdicts are reported, never written to a request." if enrollment.mode is Mode.AUDIT else ""
     note += f" Accepted, but not acted on by this operator: {', '.join(unacted)}." if unacted else ""
     return _condition("Ready", holds=ready.ready, reason=ready.reason, message=ready.message + note)
@@ -163,12 +184,40 @@ def _stalled_condition(ready: _Ready) -> Condition:
     return _condition("Stalled", holds=False, reason="Consistent", message="Nothing needs mending.")
 
 
-def _token_condition(enrollment: Enrollment) -> Condition:
-    if enrollment.expected_token_id is not None:
-        message = f"Token {enrollment.expected_token_id} works for this node only."
+def _is_issued(enrollment: Enrollment, around: Surroundings) -> bool:
+    token_id, expires = enrollment.status.token_id, enrollment.status.token_expires
+    alive = expires is not None and around.now < expires
+    return alive and token_id is not None and (around.minted == token_id or is_issued(enrollment))
+
+
+def _token_step(enrollment: Enrollment, around: Surroundings, ready: _Ready) -> TokenStep:
+    if not around.mints:
+        return TokenStep.NONE
+    return token_step(
+        enrollment,
+        around.now,
+        awaits_node=ready.awaits_node,
+        has_node=around.node is not None,
+        issued=_is_issued(enrollment, around),
+    )
+
+
+def _token_condition(enrollment: Enrollment, around: Surroundings, ready: _Ready, step: TokenStep) -> Condition:
+    if around.token_problem:
+        return _condition("TokenIssued", holds=False, reason="Refused", message=around.token_problem)
+    if step is TokenStep.NONE and enrollment.status.token_id and _is_issued(enrollment, around):
+        message = issued_text(enrollment.status.token_id)
         return _condition("TokenIssued", holds=True, reason="TokenIssued", message=message)
-    message = "This version of the operator does not issue tokens; pin one with bootstrap.tokenID instead."
-    return _condition("TokenIssued", holds=False, reason="NotSupported", message=message)
+    if around.node is not None:
+        message = "The Node exists; a token is made again once it is deleted."
+        return _condition("TokenIssued", holds=False, reason="NotNeeded", message=message)
+    if not around.mints:
+        message = "This operator makes no tokens: run it with --issue-tokens, or pin a token with bootstrap.tokenID."
+        return _condition("TokenIssued", holds=False, reason="NotEnabled", message=message)
+    if not ready.awaits_node:
+        message = f"A token is made once requests can be approved. {ready.message}"
+        return _condition("TokenIssued", holds=False, reason="NotWanted", message=message)
+    return _condition("TokenIssued", holds=False, reason=MINTING, message="The operator is about to make a token.")
 
 
 def _condition(kind: str, *, holds: bool, reason: str, message: str) -> Condition:
@@ -234,5 +283,10 @@ def _replaced_text(enrollment: Enrollment, node: NodeRef) -> str:
 
 def _next_change(enrollment: Enrollment, held: Certificates, now: datetime) -> datetime | None:
     ends = held.serving.not_after if held.serving else None
-    bounds = (enrollment.bootstrap.not_before, enrollment.bootstrap.not_after, ends)
+    bounds = (
+        enrollment.bootstrap.not_before,
+        enrollment.bootstrap.not_after,
+        enrollment.status.token_expires,
+        ends,
+    )
     return min((bound for bound in bounds if bound is not None and bound >= now), default=None)

@@ -14,7 +14,18 @@ from typing import Any, Final, Protocol
 from nodegate.clock import now
 from nodegate.enrollment.apply import patch_status, read_enrollment
 from nodegate.enrollment.decide import Surroundings, decide
-from nodegate.enrollment.model import Claims, Decided, Enrollment, Join, NodeName, NodeRef, NodeTemplate, Outlook
+from nodegate.enrollment.minting import Mint
+from nodegate.enrollment.model import (
+    Claims,
+    Decided,
+    Enrollment,
+    Join,
+    NodeName,
+    NodeRef,
+    NodeTemplate,
+    Outlook,
+    TokenStep,
+)
 from nodegate.enrollment.node_apply import NodeApplier
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.enrollment.render import join_patch, status_patch
@@ -73,6 +84,10 @@ class Neighbourhood(Protocol):
         """Return the Node of a name, or None."""
 
     @property
+    def mints_for(self) -> str | None:
+        """The bootstrap group that minted tokens are for; None when the operator mints none."""
+
+    @property
     def manages_nodes(self) -> bool:
         """Tell whether what ``spec.node`` lists is set on Nodes."""
 
@@ -102,6 +117,7 @@ class EnrollmentFlow:
         self._waiting_since: dict[str, float] = {}
         self._postponed: set[str] = set()
         self._nodes = NodeApplier(client, queue.add_after)
+        self._mint = Mint(client, metrics, queue.add_after, group) if (group := around.mints_for) else None
         self.problem: str | None = None
 
     async def read(self, name: NodeName) -> Enrollment | None:
@@ -154,6 +170,8 @@ class EnrollmentFlow:
         if enrollment is None:
             self._decided.pop(name, None)
             self._nodes.forget(name)
+            if self._mint is not None:
+                self._mint.forget(name)
             self._caught_up(name)
         else:
             await self.observe(enrollment)
@@ -219,8 +237,9 @@ class EnrollmentFlow:
             patch = status_patch(enrollment, outlook, decided, now())
             try:
                 if patch is not None:
-                    await patch_status(self._client, enrollment.name, patch)
+                    written = await patch_status(self._client, enrollment.name, patch)
                     self._tell(enrollment, outlook)
+                    enrollment = parse_enrollment(written)
             except Conflict:
                 fresh = await self.read(enrollment.name)
                 if fresh is None:
@@ -229,9 +248,7 @@ class EnrollmentFlow:
                     raise
                 enrollment = fresh
             else:
-                self._wake_later(enrollment, outlook)
-                if outlook.node_differs:  # What is set is on record by now.
-                    await self._nodes.apply(enrollment, outlook.node)
+                await self._carry_out(enrollment, outlook)
                 return
 
     def _surroundings(self, enrollment: Enrollment) -> Surroundings:
@@ -244,7 +261,18 @@ class EnrollmentFlow:
             manages_nodes=self._around.manages_nodes,
             present=self._around.node_settings(enrollment.name),
             node_problem=self._nodes.problem(enrollment.name),
+            mints=self._mint is not None,
+            minted=self._mint.minted(enrollment.name) if self._mint else None,
+            token_problem=self._mint.problem(enrollment.name) if self._mint else "",
         )
+
+    async def _carry_out(self, enrollment: Enrollment, outlook: Outlook) -> None:
+        """Do what the outlook asks for beside the status, which is written by now."""
+        self._wake_later(enrollment, outlook)
+        if outlook.node_differs:
+            await self._nodes.apply(enrollment, outlook.node)
+        if self._mint is not None and outlook.token_step is not TokenStep.NONE:
+            await self._mint.take(outlook.token_step, enrollment)
 
     def _wake_later(self, enrollment: Enrollment, outlook: Outlook) -> None:
         if outlook.next_change is not None:

@@ -5,7 +5,6 @@ always becomes an `Enrollment`; anything else is an `errors.Malformed` from ``pa
 """
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
@@ -276,6 +275,20 @@ class Enrollment:
         return newest is not None and recorded.joined_at is not None and newest > recorded.joined_at
 
 
+class TokenStep(enum.Enum):
+    """What is to be done about an enrollment's own bootstrap token now."""
+
+    NONE = enum.auto()
+    RECORD = enum.auto()
+    """Choose an id and record it in the status."""
+
+    CREATE = enum.auto()
+    """Create the Secret of the recorded id."""
+
+    REMOVE = enum.auto()
+    """Delete the Secret, then the record."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """What the status of an enrollment is to say."""
@@ -290,6 +303,9 @@ class Outlook:
     node_differs: bool = False
     """``spec.node`` is to be applied to the Node, once this status is written."""
 
+    token_step: TokenStep = TokenStep.NONE
+    """What is to be done about the token, once this status is written."""
+
 
 class Claims(Protocol):
     """Who claims which identity: addresses and names of all enrollments that are not revoked, keys of all."""
@@ -303,65 +319,5 @@ class Claims(Protocol):
     def key_owners(self, public_key_sha256: str) -> frozenset[NodeName]:
         """Return the enrollments, revoked ones too, whose recorded joins hold this key (lower-case hex)."""
 
-
-class ClaimIndex:
-    """`Claims` kept up to date one enrollment at a time, so that thousands cost nothing to ask."""
-
-    __slots__ = ("_held", "_key_owners", "_keys", "_owners")
-
-    def __init__(self, enrollments: Iterable[Enrollment] = ()) -> None:
-        self._key_owners: dict[str, frozenset[NodeName]] = {}
-        self._keys: dict[NodeName, frozenset[str]] = {}
-        self._owners: dict[IPAddress | str, frozenset[NodeName]] = {}
-        self._held: dict[NodeName, frozenset[IPAddress | str]] = {}
-        for enrollment in enrollments:
-            self.put(enrollment.name, enrollment)
-
-    def put(self, name: NodeName, enrollment: Enrollment | None) -> frozenset[NodeName]:
-        """Replace what `name` claims; None removes it. Return the others that share a claim, before or after.
-
-        Keys touch nobody: a shared one bears on requests, not on enrollments, and those are judged again by themselves.
-        """
-        self._put_keys(name, enrollment)
-        before = self._held.pop(name, frozenset())
-        after: frozenset[IPAddress | str] = frozenset()
-        if enrollment is not None and enrollment.state is not State.REVOKED:
-            after = enrollment.addresses | enrollment.names
-        touched = self._touching(before - after)
-        for claim in before - after:
-            self._owners[claim] -= {name}
-            if not self._owners[claim]:
-                del self._owners[claim]
-        for claim in after:
-            self._owners[claim] = self._owners.get(claim, frozenset()) | {name}
-        if after:
-            self._held[name] = after
-        return (touched | self._touching(after)) - {name}
-
-    def _put_keys(self, name: NodeName, enrollment: Enrollment | None) -> None:
-        """Replace the keys that joined as `name`; a revoked enrollment keeps its own, so that none comes back."""
-        before = self._keys.pop(name, frozenset())
-        after = frozenset(join.public_key_sha256 for join in enrollment.status.joins) if enrollment else frozenset()
-        for key in before - after:
-            self._key_owners[key] -= {name}
-            if not self._key_owners[key]:
-                del self._key_owners[key]
-        for key in after - before:
-            self._key_owners[key] = self._key_owners.get(key, frozenset()) | {name}
-        if after:
-            self._keys[name] = after
-
-    def _touching(self, claims: Iterable[IPAddress | str]) -> frozenset[NodeName]:
-        return frozenset(owner for claim in claims for owner in self._owners.get(claim, ()))
-
-    def address_owners(self, address: IPAddress) -> frozenset[NodeName]:
-        """Return the enrollments that list this address."""
-        return self._owners.get(address, frozenset())
-
-    def name_owners(self, dns_name: str) -> frozenset[NodeName]:
-        """Return the enrollments that are called so or list this DNS name (lower case)."""
-        return self._owners.get(dns_name, frozenset())
-
-    def key_owners(self, public_key_sha256: str) -> frozenset[NodeName]:
-        """Return the enrollments, revoked ones too, whose recorded joins hold this key (lower-case hex)."""
-        return self._key_owners.get(public_key_sha256, frozenset())
+    def token_owners(self, token_id: str) -> frozenset[NodeName]:
+        """Return the enrollments for which the operator has minted this token."""

@@ -19,7 +19,7 @@ from tests.unit.cli import samples
 from tests.unit.cli.command import PROGRAM, environment, run, write
 
 SLOW = ("kubernetes", "aiohttp", "kopf", "prometheus_client", "rich", "urllib3")
-VERBS = ("explain", "list", "watch", "doctor", "lint", "import", "token", "version", "completion")
+VERBS = ("explain", "list", "watch", "doctor", "lint", "flannel", "import", "token", "version", "completion")
 
 
 @pytest.mark.parametrize("words", [(), ("--help",)])
@@ -214,6 +214,10 @@ def test_completion_scripts_are_well_formed(shell: str) -> None:
         (["explain", "--context", ""], [":4"]),
         (["version", "-o", ""], ["table", "json", "yaml", ":4"]),
         (["completion", "z"], ["zsh", ":4"]),
+        (["flannel", "c"], ["check", ":4"]),
+        (["flannel", "check", ""], [":0"]),
+        (["flannel", "check", "a.json", "-o", ""], ["text", "json", "yaml", ":4"]),
+        (["flannel", "check", "a.json", "--fl"], ["--flannel-version", ":4"]),
         (["nonsense", ""], [":4"]),
     ],
 )

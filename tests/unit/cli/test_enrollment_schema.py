@@ -72,19 +72,19 @@ def of_the_crd(schema: Described) -> Described:
     return kept
 
 
-def _leaves(schema: Described, path: str) -> Iterator[tuple[str, Any]]:
+def leaves(schema: Described, path: str) -> Iterator[tuple[str, Any]]:
     """Yield everything that a schema says, each with its path, so that a difference is one line."""
     for key, value in schema.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{path}.{key}")
+            yield from leaves(value, f"{path}.{key}")
         else:
             yield f"{path}.{key}", value
 
 
 def test_the_copy_says_what_the_crd_says() -> None:
     """Bound by bound, pattern by pattern and rule by rule."""
-    ours = dict(_leaves(described(SPEC), "spec"))
-    theirs = dict(_leaves(of_the_crd(crd_schema()["properties"]["spec"]), "spec"))
+    ours = dict(leaves(described(SPEC), "spec"))
+    theirs = dict(leaves(of_the_crd(crd_schema()["properties"]["spec"]), "spec"))
 
     assert len(theirs) > 80
     assert ours == theirs

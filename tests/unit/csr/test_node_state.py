@@ -9,10 +9,10 @@ import pytest
 from hack.vectors.names import dns, ip
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Case, CsrFacts, Fact, Finding, Policy, Reason, Result
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.enrollment.model import (
     CertificateRecord,
     Certificates,
-    ClaimIndex,
     Enrollment,
     Join,
     NodeName,

@@ -14,10 +14,10 @@ import pytest
 from hack.vectors import manifests as m
 from nodegate.csr.model import Result
 from nodegate.csr.rules.node_state import RULES
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.enrollment.decide import decide
 from nodegate.enrollment.model import (
     Bootstrap,
-    ClaimIndex,
     Enrollment,
     Join,
     NodeName,

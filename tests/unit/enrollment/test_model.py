@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from nodegate.enrollment.model import Bootstrap, ClaimIndex, Condition, Enrollment, Join, NodeName, State, Status
+from nodegate.enrollment.claims import ClaimIndex
+from nodegate.enrollment.model import Bootstrap, Condition, Enrollment, Join, NodeName, State, Status
 from tests.builders import NODE, NOW, make_enrollment
 
 _NAMES = ["node-a", "node-b", "node-c"]
@@ -82,6 +83,16 @@ def test_the_expected_token_is_the_pinned_or_the_minted_one() -> None:
     assert make_enrollment(status=minted, bootstrap=Bootstrap(issue_token=True)).expected_token_id == minted.token_id
     pinned = Bootstrap(token_id="abcdef")  # noqa: S106 - an id is no secret
     assert make_enrollment(status=minted, bootstrap=pinned).expected_token_id == pinned.token_id
+
+
+def test_a_minted_token_has_an_owner_and_a_pinned_one_has_none() -> None:
+    """People may pin one token in many enrollments; what the operator mints is one node's."""
+    minted, wants = Status(token_id="minted"), Bootstrap(issue_token=True)  # noqa: S106 - an id
+    index = ClaimIndex([make_enrollment(status=minted, bootstrap=wants)])
+    index.put(NodeName("node-b"), make_enrollment(name=NodeName("node-b"), bootstrap=Bootstrap(token_id="minted")))  # noqa: S106 - an id
+    assert index.token_owners("minted") == {NODE}
+    index.put(NODE, make_enrollment(bootstrap=wants))
+    assert index.token_owners("minted") == frozenset()
 
 
 def test_conditions_are_found_by_type() -> None:

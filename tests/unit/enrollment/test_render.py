@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hack.vectors import manifests as m
+from nodegate.enrollment.claims import ClaimIndex
 from nodegate.enrollment.decide import Surroundings, decide
-from nodegate.enrollment.model import ClaimIndex, Condition, Decided, Enrollment, Join, NodeRef, State, Status
+from nodegate.enrollment.model import Condition, Decided, Enrollment, Join, NodeRef, State, Status
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.enrollment.render import JOINS_KEPT, join_patch, status_patch
 from nodegate.identity import ReservedIndex

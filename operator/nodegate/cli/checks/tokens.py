@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from nodegate.cli.checks.outcome import Check, Outcome, counted, ok, skip, some, warn
 from nodegate.cli.checks.probe import Body, Probe
-from nodegate.cli.tokens import SECRET_TYPE, SECRETS, TOKENS_GROUP, Token, parse_token, secret_name
+from nodegate.cli.tokens import SECRETS, Token, parse_token
+from nodegate.enrollment.tokens import SECRET_TYPE, secret_name
 from nodegate.errors import Forbidden, Malformed, NotFound
 from nodegate.fields import Fields
+from nodegate.names import BOOTSTRAP_GROUP
 from nodegate.text import visible
 
 _READ_SINGLY = 50
@@ -94,7 +96,7 @@ def _groups(probe: Probe) -> Outcome:
     ids, group = _waiting(probe), probe.bootstrap_group()
     if not ids:
         return ok(_NONE_NEEDED)
-    if group == TOKENS_GROUP:
+    if group == BOOTSTRAP_GROUP:
         return ok(f"every bootstrap token is in {group}")
     tokens = [token for token_id in ids if (token := _token(_secrets(probe, ids), token_id)) is not None]
     outside = [token.id for token in tokens if group not in token.groups]

@@ -106,7 +106,12 @@ def _token_matches(case: Case) -> Outcome:
         return _FIRST_ONLY
     if token_id is None:
         return skipped("no bootstrap token asks")
-    if case.csr.username in enrollment.bootstrap.users or not _restricts_requester(enrollment):
+    if case.csr.username in enrollment.bootstrap.users:
+        return passed("a user that the enrollment lists", f"token {visible(token_id)}")
+    others = sorted(case.claims.token_owners(token_id) - {enrollment.name})
+    if others:
+        return failed("a token that was not made for another node", f"token {visible(token_id)} of {listed(others)}")
+    if not _restricts_requester(enrollment):
         return passed("a token that the enrollment allows", f"token {visible(token_id)}")
     if _awaits_token(case, enrollment):
         return skipped("no token was issued yet")
