@@ -13,15 +13,30 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hack.bench.load import CSRS, ENROLLMENTS, Api, connect, make_enrollments, make_request, make_requests
+from hack.bench.load import CSRS, ENROLLMENTS, Api, connect, flood, make_enrollments, make_requests
 from hack.bench.raw import approve_all
-from hack.bench.subject import Subject, approved, running
+from hack.bench.subject import Subject, approved, running, waits
 
 STEADY_S = 30
 """Seconds of the steady run."""
 
 STEADY_RATE = 5
 """Requests a second of the steady run, the rate of design's latency aim."""
+
+FLOOD = 10_000
+"""Requests that one token makes as fast as it can."""
+
+FLOOD_S = 20
+"""Seconds for which the neighbours are watched in each stage of it."""
+
+FLOODED = "flooded"
+"""The node for which the flood asks."""
+
+FLOOD_STAGES = {
+    "idle": "nothing else going on",
+    "making": "while one token makes {} requests",
+    "standing": "while these {} stand",
+}
 
 
 class Row(NamedTuple):
@@ -112,34 +127,46 @@ async def backlog(target: Target, api: Api, nodes: list[str], scratch: Path) -> 
 
 async def steady(api: Api, subject: Subject, nodes: list[str]) -> list[Row]:
     """Measure the wait from creation to approval at a steady rate, and CPU a decision with it."""
-    created: dict[str, float] = {}
-    waits: list[float] = []
     total = min(len(nodes), STEADY_S * STEADY_RATE)
-
-    async def watch() -> None:
-        async with aclosing(approved(api, "steady")) as approvals:
-            async for name, moment in approvals:
-                waits.append(moment - created[name])
-                if len(waits) == total:
-                    return
-
-    watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.5)
     before, requests = subject.cpu_s, subject.all_calls()
-    for node in nodes[:total]:
-        name = f"steady-{node}"
-        created[name] = time.perf_counter()
-        await make_request(api, name, node)
-        await asyncio.sleep(max(0.0, created[name] + 1 / STEADY_RATE - time.perf_counter()))
-    await watching
+    cuts = statistics.quantiles(await waits(api, "steady", nodes[:total], STEADY_RATE), n=100)
     await asyncio.sleep(3)
     cpu, after = subject.cpu_s - before, subject.all_calls()
-    cuts = statistics.quantiles(waits, n=100)
     return [
         Row(f"created to approved at {STEADY_RATE}/s, p50", f"{1000 * cuts[49]:.1f} ms"),
         Row(f"created to approved at {STEADY_RATE}/s, p99", f"{1000 * cuts[98]:.1f} ms"),
         Row("CPU a decision at that rate, everything included", f"{1000 * cpu / total:.2f} ms"),
         Row("requests a decision at that rate, status included", f"{(after - requests) / total:.2f}"),
+    ]
+
+
+async def flooded(target: Target, api: Api, size: int, scratch: Path) -> list[Row]:
+    """Measure the neighbours' wait idle, while one token makes `size` requests, and while these stand."""
+    await clear(api)
+    rounds = {stage: [f"{stage}{number:03}" for number in range(FLOOD_S * STEADY_RATE)] for stage in FLOOD_STAGES}
+    await make_enrollments(api, [FLOODED, *(node for nodes in rounds.values() for node in nodes)])
+    cuts: dict[str, list[float]] = {}
+    with running(target.kubeconfig, scratch) as subject:
+        await settled(subject)
+        quiet_mib = subject.rss_mib
+        for stage, nodes in rounds.items():
+            making = asyncio.create_task(flood(api, FLOODED, size)) if stage == "making" else None
+            cuts[stage] = statistics.quantiles(await waits(api, stage, nodes, STEADY_RATE), n=100)
+            if making is not None:
+                await making
+        held, full_mib = subject.metric("nodegate_csr_held", reason="rate_limited"), subject.rss_mib
+    await clear(api)
+    return [
+        *(
+            Row(
+                f"neighbours, {FLOOD_STAGES[stage].format(size)}, p50 and p99",
+                f"{1e3 * c[49]:.1f}, {1e3 * c[98]:.1f} ms",
+            )
+            for stage, c in cuts.items()
+        ),
+        Row("p99 while the flood stands, by idle p99", f"{cuts['standing'][98] / cuts['idle'][98]:.2f}"),
+        Row("requests of the flood that are held back at the end", f"{held:.0f}"),
+        Row("resident memory before and after the flood", f"{quiet_mib:.0f}, {full_mib:.0f} MiB"),
     ]
 
 
@@ -177,7 +204,14 @@ async def measure(target: Target, count: int, size: int, scratch: Path) -> list[
         with running(target.kubeconfig, scratch) as subject:
             await settled(subject)
             rows += await steady(api, subject, nodes)
+        rows += await flooded(target, api, FLOOD, scratch)
         return rows + await memory(target, api, size, scratch)
+
+
+async def only_flood(target: Target, scratch: Path) -> list[Row]:
+    """Run the flood alone."""
+    async with connect(target.server, target.ca_file, target.certificate, target.key) as api:
+        return await flooded(target, api, FLOOD, scratch)
 
 
 def table(rows: list[Row]) -> str:
@@ -189,6 +223,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m hack.bench", description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="requests in the backlog (default 1000)")
+    parser.add_argument("--only-flood", action="store_true", help="measure the effect of a flood and nothing else")
     parser.add_argument("--size", type=int, default=5000, help="enrollments and requests for memory (default 5000)")
     flags = parser.parse_args()
     from hack.cluster import Cluster
@@ -203,7 +238,10 @@ def main() -> int:
             cluster.kubeconfig,
             cluster.controller_manager.pid,
         )
-        print(table(asyncio.run(measure(target, flags.count, flags.size, Path(scratch)))))
+        if flags.only_flood:
+            print(table(asyncio.run(only_flood(target, Path(scratch)))))
+        else:
+            print(table(asyncio.run(measure(target, flags.count, flags.size, Path(scratch)))))
     return 0
 
 

@@ -93,14 +93,14 @@ def request_pem(node: str) -> bytes:
     return request.public_bytes(serialization.Encoding.PEM)
 
 
-async def make_request(api: Api, name: str, node: str) -> None:
-    """Create a bootstrap request as the user of the node's own token."""
+async def make_request(api: Api, name: str, node: str, pem: bytes | None = None) -> None:
+    """Create a bootstrap request as the user of the node's own token; with this request if one is given."""
     body = {
         "apiVersion": "certificates.k8s.io/v1",
         "kind": "CertificateSigningRequest",
         "metadata": {"name": name},
         "spec": {
-            "request": base64.b64encode(request_pem(node)).decode(),
+            "request": base64.b64encode(pem or request_pem(node)).decode(),
             "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
             "usages": ["digital signature", "client auth"],
         },
@@ -116,3 +116,9 @@ async def make_requests(api: Api, prefix: str, nodes: Iterable[str]) -> list[str
     names = {f"{prefix}-{node}": node for node in nodes}
     await each(names.items(), lambda pair: make_request(api, *pair))
     return list(names)
+
+
+async def flood(api: Api, node: str, count: int) -> None:
+    """Create `count` requests for one node with its one token and one key, as fast as the API server takes them."""
+    pem = request_pem(node)
+    await each(range(count), lambda number: make_request(api, f"flood-{number:05}", node, pem))

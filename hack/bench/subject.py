@@ -1,13 +1,14 @@
 """The operator as the subject of measurement: a real process, what it asks of the API server, and what it does."""
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from hack.bench.load import CSRS, Api
+from hack.bench.load import CSRS, Api, make_request
 from hack.operator_process import OperatorProcess
 
 _CALLS: Final = "nodegate_api_requests_total"
@@ -37,6 +38,29 @@ def running(kubeconfig: Path, folder: Path) -> Iterator[Subject]:
         yield subject
     finally:
         subject.stop()
+
+
+async def waits(api: Api, prefix: str, nodes: Sequence[str], rate: float) -> list[float]:
+    """Make a request for each node at a steady rate; return the seconds from each one's creation to its approval."""
+    created: dict[str, float] = {}
+    found: list[float] = []
+
+    async def watch() -> None:
+        async with aclosing(approved(api, f"{prefix}-")) as approvals:
+            async for name, moment in approvals:
+                found.append(moment - created[name])
+                if len(found) == len(nodes):
+                    return
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.5)
+    for node in nodes:
+        name = f"{prefix}-{node}"
+        created[name] = time.perf_counter()
+        await make_request(api, name, node)
+        await asyncio.sleep(max(0.0, created[name] + 1 / rate - time.perf_counter()))
+    await watching
+    return found
 
 
 async def approved(api: Api, prefix: str) -> AsyncGenerator[tuple[str, float], None]:

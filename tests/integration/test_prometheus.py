@@ -9,6 +9,7 @@ import http.client
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,8 +17,11 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from hack.cluster import Cluster
+from hack.cluster.kubeconfig import read_kubeconfig
 from hack.cluster.process import Component, free_ports
 from tests.integration.lab import Lab
+from tests.integration.operator_fixtures import Start
 
 PROGRAM = shutil.which("prometheus")
 RULES = Path(__file__).parents[2] / "manifests" / "components" / "monitoring" / "prometheus-rules.yaml"
@@ -42,14 +46,15 @@ class Prometheus(Component):
         folder: Where everything of it goes.
         target: ``host:port`` of the operator.
         rules: The groups that it evaluates every second.
+        token: What it shows; the scrape is over TLS then.
     """
 
-    def __init__(self, folder: Path, target: str, rules: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, target: str, rules: dict[str, Any], token: str = "") -> None:
         (port,) = free_ports(1)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yaml"],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target]}]}],
+            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target]}], **_over_tls(token)}],
         }
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
         (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
@@ -98,6 +103,14 @@ class Prometheus(Component):
             connection.close()
 
 
+def _over_tls(token: str) -> dict[str, Any]:
+    """Return the part of a scrape's configuration that shows a token, as a ServiceMonitor's has it."""
+    if not token:
+        return {}
+    # The operator has signed its certificate itself.
+    return {"scheme": "https", "authorization": {"credentials": token}, "tls_config": {"insecure_skip_verify": True}}
+
+
 def shipped_rules() -> dict[str, Any]:
     """Return the shipped alerts, all of which fire at once when they hold."""
     rules: dict[str, Any] = yaml.safe_load(RULES.read_text())
@@ -123,6 +136,38 @@ def prometheus(own_lab: Lab, tmp_path: Path) -> Iterator[Prometheus]:
         yield started
     finally:
         started.stop()
+
+
+def test_prometheus_scrapes_over_tls_with_its_token(start: Start, cluster: Cluster, tmp_path: Path) -> None:
+    """A ServiceAccount that is bound to the shipped role is let in; another Prometheus, without the right, is not."""
+    (port,) = free_ports(1)
+    lab = start("--insecure-metrics=false", f"--metrics-listen=127.0.0.1:{port}")
+    cluster.kubectl("create", "namespace", "scraping")
+    with ExitStack() as stack:
+        stack.callback(cluster.kubectl, "delete", "namespace", "scraping", "--wait=false")
+        found: dict[str, Prometheus] = {}
+        for name in ("reader", "stranger"):
+            cluster.kubectl("create", "serviceaccount", name, "-n", "scraping")
+            token = read_kubeconfig(cluster.service_account_kubeconfig("scraping", name)).token or ""
+            folder = tmp_path / name
+            folder.mkdir()
+            found[name] = Prometheus(folder, f"127.0.0.1:{port}", {"groups": []}, token)
+        role, subject = "--clusterrole=nodegate-metrics-reader", "--serviceaccount=scraping:reader"
+        cluster.kubectl("create", "clusterrolebinding", "scraping", role, subject)
+        stack.callback(cluster.kubectl, "delete", "clusterrolebinding", "scraping")
+        for prometheus in found.values():
+            stack.callback(prometheus.stop)
+            prometheus.start()
+            prometheus.wait_ready()
+        lab.wait(lambda: up(found["reader"]), "the scrape of who may")
+        assert found["reader"].value('nodegate_build_info{job="nodegate"}') == 1
+        lab.wait(lambda: "403" in _scrape_error(found["stranger"]), "the refusal of who may not")
+
+
+def _scrape_error(prometheus: Prometheus) -> str:
+    (target,) = prometheus.ask("targets")["activeTargets"]
+    error: str = target["lastError"]
+    return error
 
 
 def up(prometheus: Prometheus) -> bool:
