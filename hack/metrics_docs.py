@@ -15,8 +15,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from nodegate.csr.model import Kind
 from nodegate.enrollment.model import Phase
+from nodegate.flannel.index import LEASE_STATES, RESTART
 from nodegate.kube.observer import RELIST_REASONS
-from nodegate.metrics import Metrics, Snapshot, StateCollector
+from nodegate.metrics import FlannelState, Metrics, Snapshot, StateCollector
 from nodegate.names import MANAGED_SIGNERS
 from nodegate.observed import CertificateKind
 
@@ -39,6 +40,7 @@ _STATE = Snapshot(
     last_event=_ONE,
     leader=True,
     earliest_expiry=_ONE,
+    flannel=FlannelState(in_sync=True, leases=_ONE, subnets_free=0),
 )
 
 _INTRO = """\
@@ -103,7 +105,8 @@ _LABELS: Mapping[str, str] = {
     "verb": "what RBAC calls it: `get`, `list`, `watch`, `create`, `update`, `patch`",
     "resource": "the plural, with the subresource where there is one, such as `certificatesigningrequests/approval`",
     "code": "the HTTP status, or `error` when there was no answer",
-    "queue": "`requests` or `statuses` (of enrollments)",
+    "queue": "`requests`, `statuses` (of enrollments), `pools` or `networks`",
+    "state": "of leases: " + ", ".join(f"`{label}`" for label in (*LEASE_STATES.values(), RESTART)),
     "version": "of the program",
 }
 

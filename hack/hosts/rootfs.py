@@ -20,7 +20,7 @@ SUITE = "bookworm"
 
 PACKAGES = (
     "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "dbus", "iproute2", "iptables", "kmod",
-    "mount", "nftables", "procps", "python3-minimal", "runc", "systemd", "systemd-sysv", "util-linux",
+    "mount", "nftables", "procps", "python3", "runc", "systemd", "systemd-sysv", "util-linux",
 )  # fmt: skip
 """Beside Debian's minimal set; the programs under test come in by a bind."""
 

@@ -14,13 +14,20 @@ _SECRETS = (
     re.compile(r"(?<![a-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![a-z0-9])"),
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"),
     re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{8,}"),
-    re.compile(r"(?im)(?<=client-key-data: ).+$"),
     re.compile(r"(?im)(?<=token: ).+$"),
-    re.compile(r"(?im)(?<=password: ).+$"),
     re.compile(r"(?i)(?<=-token=)[^\s\"']+"),
     re.compile(r"(?i)(?<=-password=)[^\s\"']+"),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )
+
+_NAMED = re.compile(
+    r"(?im)^(\s*\"?(?:client-key-data|token|password|passphrase|auth|identitytoken|secret)\"?\s*[:=]\s*)(\S.*)$"
+)
+"""Settings of YAML, TOML, JSON and environment files whose value is a secret."""
+
+
+def _value(found: re.Match[str]) -> str:
+    return f"{found.group(1)}[redacted sha256:{hashlib.sha256(found.group(2).strip().encode()).hexdigest()[:8]}]"
 
 
 def _mark(found: re.Match[str]) -> str:
@@ -29,6 +36,7 @@ def _mark(found: re.Match[str]) -> str:
 
 def redact(text: str) -> str:
     """Return `text` without secrets."""
+    text = _NAMED.sub(_value, text)
     for secret in _SECRETS:
         text = secret.sub(_mark, text)
     return text

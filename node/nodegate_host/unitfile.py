@@ -1,8 +1,9 @@
 """systemd unit files, read as far as checks and the import need it.
 
 Text goes in; settings with section, value and line come out, continued lines joined as systemd joins them. `expand`
-makes the argument vector of an ``ExecStart`` with the file and line that each argument came from. Rules: ``$NAME``
-alone is split at blanks, ``${NAME}`` is one word; an undefined variable is empty, and then no word at all when bare.
+makes the argument vector of an ``ExecStart`` with the file and line that each argument came from. Rules, all
+measured with systemd 252: ``$NAME`` that is a whole word is split at blanks, in the middle of a word it stays as it is;
+``${NAME}`` is replaced anywhere and never split; an undefined variable is empty, and no word at all when bare.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
+
+_BRACED = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,31 @@ def words(command: str) -> tuple[str, ...]:
         return (command,)
 
 
+def relaxed_words(text: str) -> tuple[str, ...]:
+    """Split a variable's value as systemd does: quotes and backslashes anywhere, an open quote ends with the text."""
+    found: list[str] = []
+    word: list[str] | None = None
+    quote, escaped = "", False
+    for char in text:
+        if escaped:
+            word, escaped = [*(word or []), char], False
+        elif char == "\\":
+            word, escaped = word or [], True
+        elif quote or (char in "\"'"):
+            word = word if word is not None else []
+            if char == quote or not quote:
+                quote = "" if quote else char
+            else:
+                word.append(char)
+        elif char in " \t\n\r":
+            if word is not None:
+                found.append("".join(word))
+            word = None
+        else:
+            word = [*(word or []), char]
+    return (*found, *(["".join(word)] if word is not None else []))
+
+
 def variables(command: str) -> tuple[tuple[str, bool], ...]:
     """Return each variable that a command line names, and whether in braces (one word)."""
     return tuple((each[1] or each[2], bool(each[1])) for each in _VARIABLE.finditer(command))
@@ -108,16 +136,15 @@ def _expand_word(word: str, known: Mapping[str, Value], source: Source) -> Itera
     if bare:
         value = known.get(bare.group(1))
         if value is not None:
-            yield from (Argument(part, value.source) for part in words(value.text))
+            yield from (Argument(part, value.source) for part in relaxed_words(value.text))
         return
-    origin, names = source, [name for name, _ in variables(word)]
-    if names and names[0] in known:
-        origin = known[names[0]].source
-    yield Argument(_VARIABLE.sub(lambda each: _lookup(known, each), word), origin)
+    braced = _BRACED.search(word)
+    origin = known[braced.group(1)].source if braced and braced.group(1) in known else source
+    yield Argument(_BRACED.sub(lambda each: _lookup(known, each.group(1)), word), origin)
 
 
-def _lookup(known: Mapping[str, Value], found: re.Match[str]) -> str:
-    value = known.get(found.group(1) or found.group(2))
+def _lookup(known: Mapping[str, Value], name: str) -> str:
+    value = known.get(name)
     return value.text if value else ""
 
 

@@ -109,6 +109,8 @@ class LiveFacts:
         )
         self._cluster = self._cluster_informers(read_service_cidrs=not settings.service_cidr)
         self._pool_informers: tuple[Informer[Pool], ...] = (self._pool_informer(),) if pools is not None else ()
+        self.further: list[Informer[Any]] = []
+        """Stores of whoever else reserves networks; decisions need them as fresh as the others."""
 
     def _informer(self, path: str, transform: Any, on_change: Any, **options: Any) -> Informer[Any]:
         return Informer(
@@ -155,7 +157,7 @@ class LiveFacts:
     @property
     def informers(self) -> tuple[Informer[Any], ...]:
         """Every informer, to be run and watched over."""
-        return (*self._csrs, self.enrollments, self.nodes, *self._cluster, *self._pool_informers)
+        return (*self._csrs, self.enrollments, self.nodes, *self._cluster, *self._pool_informers, *self.further)
 
     def request(self, name: str) -> Body | None:
         """Return an undecided request's object, or None when there is nothing to decide."""
@@ -259,7 +261,7 @@ class LiveFacts:
             yield from (Fact.ENROLLMENT, Fact.CLAIMS)
         if not self.nodes.is_fresh():
             yield Fact.NODE
-        if not all(informer.is_fresh() for informer in self._cluster):
+        if not all(informer.is_fresh() for informer in (*self._cluster, *self.further)):
             yield Fact.RESERVED
 
     def note_node(self, name: str, node_name: NodeName | None) -> None:

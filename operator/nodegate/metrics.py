@@ -27,6 +27,19 @@ BRIEF = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1)
 """Bucket bounds of pure computing, in seconds."""
 
 
+class FlannelState(NamedTuple):
+    """How the FlannelNetworks stand, all of them together."""
+
+    in_sync: bool
+    """Whether every network's config is what its resource asks for."""
+
+    leases: Mapping[str, int]
+    """Leases, by what is odd about them; one lease may count twice, ``total`` counts each once."""
+
+    subnets_free: int | None
+    """Subnets that are left in the network that has fewest; None when no network has a config."""
+
+
 class Snapshot(NamedTuple):
     """The present state, as the stores know it at one scrape."""
 
@@ -47,6 +60,9 @@ class Snapshot(NamedTuple):
     leader: bool
     earliest_expiry: Mapping[str, float]
     """Unix seconds at which the first certificate of a node in the cluster ends, by kind; only kinds that are known."""
+
+    flannel: FlannelState | None = None
+    """None without FlannelNetworks."""
 
 
 class StateCollector(Collector):
@@ -77,10 +93,21 @@ class StateCollector(Collector):
             state.earliest_expiry,
         )
         yield _single("leader", "1 while this process acts, 0 while it waits.", float(state.leader))
+        if state.flannel is not None:
+            yield from _flannel(state.flannel)
 
     def describe(self) -> Iterable[Metric]:
         """Yield nothing: the names are known only when the state is."""
         return ()
+
+
+def _flannel(state: FlannelState) -> Iterable[Metric]:
+    synced = "1 while every FlannelNetwork's config in etcd is what it asks for."
+    yield _single("flannel_config_in_sync", synced, float(state.in_sync))
+    yield _gauge("flannel_leases", "Subnets that nodes hold, by what is odd about them.", "state", state.leases)
+    if state.subnets_free is not None:
+        free = "Subnets that are left in the FlannelNetwork that has fewest."
+        yield _single("flannel_subnets_free", free, state.subnets_free)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -31,6 +31,8 @@ _HELP = {
     "issue_tokens": "mint a bootstrap token for each enrollment with bootstrap.token.issue (true or false)",
     "pools": "enroll nodes through NodeEnrollmentPools (true or false)",
     "manage_nodes": "set labels, annotations and taints of spec.node on Nodes (true or false)",
+    "flannel": "write flannel's network config to etcd as FlannelNetworks ask for it (true or false)",
+    "allow_flannel_extension": "let FlannelNetworks set commands that run as root (true or false)",
     "service_cidr": "service networks, comma-separated, instead of ServiceCIDR objects (before Kubernetes 1.33)",
     "listen": "address and port of /healthz and /readyz, plain HTTP",
     "metrics_listen": "address and port of /metrics, over TLS and only for who may get it",
@@ -59,6 +61,8 @@ class Settings:
     issue_tokens: bool = False
     pools: bool = False
     manage_nodes: bool = False
+    flannel: bool = False
+    allow_flannel_extension: bool = False
     service_cidr: tuple[IPNetwork, ...] = ()
     """Empty: the ServiceCIDR objects are read."""
 
@@ -157,6 +161,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "issue_tokens": _flag,
     "pools": _flag,
     "manage_nodes": _flag,
+    "flannel": _flag,
+    "allow_flannel_extension": _flag,
     "service_cidr": _networks,
     "listen": _listen,
     "metrics_listen": _listen,

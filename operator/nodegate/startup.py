@@ -12,9 +12,9 @@ import platform
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any, Final
 
+import kopf
 from prometheus_client import CollectorRegistry
 
 from nodegate.approvers import CompetingApprovers
@@ -29,6 +29,8 @@ from nodegate.enrollment.parse import parse_enrollment
 from nodegate.errors import SettingsInvalid
 from nodegate.facts import LiveFacts
 from nodegate.fields import Fields
+from nodegate.flannel.flow import FlannelFlow
+from nodegate.flannel.handlers import register as register_networks
 from nodegate.kube.auth import UrlGate
 from nodegate.kube.client import ApiClient
 from nodegate.kube.credentials import Credentials, load_credentials
@@ -37,6 +39,7 @@ from nodegate.kube.work import WorkQueue, run_workers
 from nodegate.lifecycle import Lifecycle
 from nodegate.metrics import Metrics, Snapshot, StateCollector
 from nodegate.names import MANAGED_SIGNERS
+from nodegate.networks import Networks
 from nodegate.outbox import Outbox
 from nodegate.pool.flow import PoolFlow
 from nodegate.pool.handlers import register as register_pools
@@ -53,6 +56,12 @@ DRAIN_S: Final = 10.0
 
 POOL_COLLECT_S: Final = 1.0
 """Seconds for which changes of one pool are collected before its status is written."""
+
+NETWORK_COLLECT_S: Final = 0.2
+"""Seconds for which changes of one FlannelNetwork are collected before it is looked at."""
+
+NETWORK_WORKERS: Final = 4
+"""FlannelNetworks looked at at once: one whose etcd does not answer must not delay the others."""
 
 LEASE_NAME: Final = "nodegate"
 
@@ -85,6 +94,7 @@ class Operator:
         self._metrics = Metrics(CollectorRegistry())
         self._client = ApiClient(credentials, self._metrics)
         self._requests, self._statuses, self._pool_names = WorkQueue(), WorkQueue(), WorkQueue()
+        self._network_names = WorkQueue()
         self._outbox = Outbox(self._client, self._metrics, lambda: self._requests.depth > 0)
         pools = PoolIndex(self._look_at_pool, asyncio.get_running_loop().time) if settings.pools else None
         self._facts = LiveFacts(self._client, settings, self._metrics, self._requests, self._statuses, pools)
@@ -100,8 +110,11 @@ class Operator:
             limits=Limits(on=settings.rate_limits),
             enroller=self._pools,
         )
-        also = partial(register_pools, look=self._look_at_pool) if pools is not None else None
-        self._lifecycle = Lifecycle(credentials, self._enrollments.observe, self._metrics, self._take_signals, also)
+        self._networks = self._network_store() if settings.flannel else None
+        self._flannel = self._flannel_flow(self._networks) if self._networks is not None else None
+        self._lifecycle = Lifecycle(
+            credentials, self._enrollments.observe, self._metrics, self._take_signals, self._register
+        )
         self._elector = _elector(self._client, lease_namespace) if lease_namespace else None
         self._server = HttpServer(self._metrics.registry, alive=self._deaths, ready=self._problems)
         self._approvers = CompetingApprovers(self._client, settings.bootstrap_group, self._metrics, self._outbox)
@@ -124,6 +137,23 @@ class Operator:
 
     def _look_at_pool(self, name: str) -> None:
         self._pool_names.add_after(name, POOL_COLLECT_S)
+
+    def _network_store(self) -> Networks:
+        return Networks(self._client, self._settings, self._metrics, self._facts, self._look_at_network)
+
+    def _flannel_flow(self, networks: Networks) -> FlannelFlow:
+        allowed = self._settings.allow_flannel_extension
+        return FlannelFlow(self._client, networks, self._network_names, self._outbox, allow_extension=allowed)
+
+    def _look_at_network(self, name: str) -> None:
+        self._network_names.add_after(name, NETWORK_COLLECT_S)
+
+    def _register(self, registry: kopf.OperatorRegistry) -> None:
+        """Register the handlers of the kinds that are switched on."""
+        if self._pools is not None:
+            register_pools(registry, self._look_at_pool)
+        if self._flannel is not None:
+            register_networks(registry, self._look_at_network)
 
     async def run(self) -> int:
         """Run until SIGTERM, SIGINT, or a part's end; return the exit status."""
@@ -157,6 +187,9 @@ class Operator:
         self._work("statuses", self._statuses, self._enrollments.handle, STATUS_WORKERS)
         if self._pools is not None:
             self._work("pools", self._pool_names, self._pools.handle, 1)
+        if self._networks is not None and self._flannel is not None:
+            self._work("networks", self._network_names, self._flannel.handle, NETWORK_WORKERS)
+            self._networks.look_at_all()
         self._start("events", self._outbox.run())
         self._start("approvers", self._approvers.run())
         self._start("lifecycle", self._lifecycle.run())
@@ -224,6 +257,8 @@ class Operator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._flannel is not None:
+            await self._flannel.close()
         if self._elector is not None:
             await self._elector.release()
         await self._server.close()
@@ -263,6 +298,7 @@ class Operator:
             last_event=self._facts.last_seen(),
             earliest_expiry=self._facts.earliest_expiry(),
             leader=self._elector is None or self._elector.is_leader,
+            flannel=self._networks.state() if self._networks is not None else None,
         )
 
 

@@ -26,3 +26,8 @@ def listed(texts: Iterable[str]) -> str:
     shown = [visible(text) for text in texts]
     more = len(shown) - LIST_LIMIT
     return ", ".join(shown[:LIST_LIMIT]) + (f" and {more} more" if more > 0 else "") if shown else "none"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number and what it counts, in the plural unless it is one."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

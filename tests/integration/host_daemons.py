@@ -7,16 +7,11 @@ writes the lease that ``/etc/testbed/lease`` says, and tells systemd that it is 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-PYTHON = "/opt/python"
-"""Where the outer machine's Python appears: Debian's minimal one lacks modules that the tool needs."""
-
 TOOL = "/usr/local/bin/nodegate-host.pyz"
 CONFIG = "/etc/nodegate/node.yaml"
 UNITS = ("flanneld.service", "containerd.service", "kubelet.service", "kube-proxy.service")
 
-_SERVER = """#!/opt/python/bin/python3
+_SERVER = """#!/usr/bin/python3
 import http.server, pathlib, re, sys
 if "--version" in sys.argv or "--help" in sys.argv:
     sys.exit(print("Kubernetes v1.36.2"))
@@ -68,7 +63,6 @@ FILES: dict[str, tuple[str, int]] = {
     "/usr/local/bin/kube-proxy": (_server("kube-proxy", 10256, r"min: 7\b"), 0o755),
     "/usr/local/bin/flanneld": (_FLANNELD, 0o755),
     "/usr/lib/systemd/system/containerd.service": (_CONTAINERD, 0o644),
-    "/etc/ld.so.conf.d/python.conf": (f"{PYTHON}/lib\n", 0o644),
     "/etc/testbed/lease": ("172.30.7.1/24\n", 0o644),
     "/etc/nodegate/kube-proxy.kubeconfig": (_KUBECONFIG, 0o600),
 }
@@ -98,9 +92,4 @@ flannel: {{etcd: {{endpoints: ["http://127.0.0.1:2379"]}}}}
 
 def tool_command(*words: str) -> tuple[str, ...]:
     """Return the command line of the host tool in a test host."""
-    return (f"{PYTHON}/bin/python3", TOOL, *words)
-
-
-def python_home(base: str) -> Path:
-    """Return the folder of the outer machine's Python, to be bound at `PYTHON`."""
-    return Path(base).resolve()
+    return ("/usr/bin/python3", TOOL, *words)

@@ -32,7 +32,7 @@ _log = logging.getLogger("tests.etcd")
 _WRITERS = 8
 _LEAST_ROUNDS = 4
 _MOST_ROUNDS = 12
-_PAUSE_S = 0.02
+_PAUSE_S = 0.002
 _ROUND_S = 2.0
 """Seconds of writing between two faults, and with a fault: an election fits in."""
 
@@ -57,8 +57,9 @@ def _etcd(api: Api) -> Iterator[EtcdMembers]:
 
 @dataclass(slots=True)
 class _Told:
-    """What one writer was told about each of its values."""
+    """What one writer was told about each of its values, and whether it is writing."""
 
+    writing: bool = False
     written: dict[bytes, Written] = field(default_factory=dict)
     lost: dict[bytes, Lost] = field(default_factory=dict)
     unknown: set[bytes] = field(default_factory=set)
@@ -83,11 +84,14 @@ async def _write(client: EtcdClient, writer: int, told: _Told, stop: asyncio.Eve
         number += 1
         value = _next(seen, writer, number)
         revision = seen.config.mod_revision if seen.config else 0
+        told.writing = True
         try:
             outcome = await client.write_config(value, expected_mod_revision=revision, judged_revision=seen.revision)
         except EtcdError as error:
             (told.unknown if error.outcome_unknown else told.refused).add(value)
             continue
+        finally:
+            told.writing = False
         if isinstance(outcome, Written):
             told.written[value] = outcome
         else:
@@ -103,12 +107,24 @@ async def _disturb(etcd: EtcdMembers, tolds: list[_Told]) -> Counter[str]:
         await asyncio.sleep(_ROUND_S)
         how = ("pause", "kill")[number % 2]
         leader = etcd.members[await asyncio.to_thread(etcd.leader)]
-        await asyncio.to_thread(getattr(leader, how))
+        await _many_writing(tolds)
+        # At once, on the loop's own thread: a moment later the writes would have their answers.
+        getattr(leader, how)()
         done[how] += 1
         await asyncio.sleep(_ROUND_S)
         await asyncio.to_thread(etcd.recover)
     await asyncio.sleep(_ROUND_S)
     return done
+
+
+async def _many_writing(tolds: list[_Told]) -> None:
+    """Return in a moment when half of the writers have a write under way, or after a while without one."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _ROUND_S
+    while sum(told.writing for told in tolds) < _WRITERS // 2:
+        if clock() > deadline:
+            return
+        await asyncio.sleep(0)
 
 
 async def _follow(client: EtcdClient, last: asyncio.Future[int]) -> list[Change]:

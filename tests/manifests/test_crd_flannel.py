@@ -1,12 +1,15 @@
 """The schema of FlannelNetwork: the words that the operator knows, names and columns."""
 
+from pathlib import Path
+
 import pytest
 
+from nodegate.cli.flannel_lint import network_faults, network_remarks
 from nodegate.flannel.model import Api
 from nodegate.flannel.network import Action, Adoption, ChangeClass, DeletionPolicy, DriftPolicy, Transport
 from nodegate.flannel.options import MEMBERS, OPTIONS, TYPES
 from tests.manifests.schema import walk
-from tests.manifests.shipped import CRDS, crd_schema, documents
+from tests.manifests.shipped import CRDS, SAMPLES, crd_schema, documents
 
 FIELDS = dict(walk(crd_schema("flannelnetworks")))
 COLUMNS = [
@@ -69,3 +72,13 @@ def test_there_is_no_change_policy() -> None:
     """What may be forced is one change by its id, and never a policy."""
     assert "changePolicy" not in FIELDS["spec"]["properties"]
     assert "approvedChange" in FIELDS["spec"]["properties"]
+
+
+@pytest.mark.parametrize("path", sorted((SAMPLES / "flannel").glob("*.yaml")), ids=lambda path: path.stem)
+def test_samples_are_sound_and_say_when_to_use_them(path: Path) -> None:
+    """A sample is one network that neither the schema nor the operator has a word against."""
+    (sample,) = documents(path)
+
+    assert path.read_text(encoding="utf-8").startswith("# When: ")
+    assert network_faults(sample) == []
+    assert list(network_remarks(sample, [])) == []

@@ -295,7 +295,7 @@ CHECKS: tuple[Check, ...] = (
         "kubectl nodegate token NODE, then nodegate-host rejoin",
         "401 is a token that the API server does not know (any more), 403 one that may not ask for certificates.",
         "api",
-        "S28",
+        "S28, S44",
     ),
     Check(
         52,
@@ -306,7 +306,7 @@ CHECKS: tuple[Check, ...] = (
         "nodegate-host rejoin --bootstrap-kubeconfig FILE",
         "An expired certificate without a bootstrap kubeconfig is the third cause of the guide's FAQ 2.",
         "api",
-        "E19",
+        "S50, S58, E19",
     ),
     Check(
         53,
@@ -318,7 +318,7 @@ CHECKS: tuple[Check, ...] = (
         "The guide copies ~/.kube/config to every node: whoever gets one node then has the cluster, and the kubelet "
         "never asks for a certificate of its own.",
         "api",
-        "E5",
+        "S51, S60, E5",
     ),
     Check(
         54,
@@ -340,7 +340,7 @@ CHECKS: tuple[Check, ...] = (
         "check flannel.etcd and etcd itself",
         "flannel needs CA, certificate and key. The guide uses the etcd servers' own key on every node.",
         "etcd",
-        "E9",
+        "S4, S15, S18, E9, E30",
     ),
     Check(
         56,
@@ -351,7 +351,7 @@ CHECKS: tuple[Check, ...] = (
         "a FlannelNetwork in the cluster; the operator writes it",
         "The host only reads it. flannel reads etcd's v3 API from 0.18.0 on, the guide's commands write v2.",
         "etcd",
-        "S17",
+        "S17, S22, E10",
     ),
     Check(
         57,
@@ -362,7 +362,7 @@ CHECKS: tuple[Check, ...] = (
         "stop flanneld, delete the stale lease in etcd, start flanneld",
         "A lease is keyed by its public address; one of another interface sends Pods' traffic there.",
         "etcd",
-        "S24",
+        "S23, S24, E7",
     ),
 )
 """Checks 50-57."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from nodegate_host import envfile, labels
 from nodegate_host.checks.model import ERROR, WARNING, Check, Found, evidence
+from nodegate_host.facts.commands import one_word
 from nodegate_host.facts.model import Facts, UnitFact
 from nodegate_host.model import ForeignFiles, NodeConfig
 
@@ -25,6 +26,14 @@ def _environment(facts: Facts, _config: NodeConfig) -> Iterator[Found]:
                 severity = WARNING if problem.severity == envfile.WARNING else None
                 place = evidence(f"{file.path}:{problem.line}")
                 yield Found(f"{file.path} line {problem.line}: {problem.message}", problem.remedy, severity, place)
+    yield from _one_word(facts)
+
+
+def _one_word(facts: Facts) -> Iterator[Found]:
+    for unit in facts.units.values():
+        for name, source in one_word(unit):
+            message = f"{unit.name}: ${{{name}}} passes all its flags as one word, which the program does not know"
+            yield Found(message, f"write ${name} without braces", evidence=evidence(str(source)))
 
 
 def _labels(_facts: Facts, config: NodeConfig) -> Iterator[Found]:
@@ -96,7 +105,7 @@ CHECKS: tuple[Check, ...] = (
         "A comment behind a value becomes an argument; typographic quotes and dashes from a web page are literal; an "
         "unclosed quote swallows the next line; export and ${…} mean nothing there.",
         "host",
-        "E18",
+        "S33, E18",
     ),
     Check(
         46,
@@ -117,7 +126,7 @@ CHECKS: tuple[Check, ...] = (
         "systemd-analyze verify UNIT",
         "A masked unit cannot be started; one that names a missing environment file fails with Result=resources.",
         "host",
-        "S9",
+        "S9, S20",
     ),
     Check(
         48,
@@ -128,6 +137,7 @@ CHECKS: tuple[Check, ...] = (
         "--adopt, or remove it",
         "Nothing that somebody else wrote is overwritten without being asked and saved.",
         "host",
+        "S59",
     ),
     Check(
         49,

@@ -160,7 +160,7 @@ def _inotify(facts: Facts, _config: NodeConfig) -> Iterator[Found]:
             )
 
 
-def _mount_options(facts: Facts, path: str) -> tuple[str, ...]:
+def mount_options(facts: Facts, path: str) -> tuple[str, ...]:
     """Return the options of the mount that a path is on."""
     best = ""
     options: tuple[str, ...] = ()
@@ -174,10 +174,10 @@ def _mount_options(facts: Facts, path: str) -> tuple[str, ...]:
 def _readonly(facts: Facts, config: NodeConfig) -> Iterator[Found]:
     directories = (config.kubernetes.bin_dir, "/etc/systemd/system", "/etc/kubernetes", "/var/lib/kubelet")
     for path in directories:
-        options = _mount_options(facts, path)
+        options = mount_options(facts, path)
         if "ro" in options:
             yield Found(f"{path} is on a read-only file system", "kubernetes.binDir: /opt/bin", evidence=evidence(path))
-    if "noexec" in _mount_options(facts, config.kubernetes.bin_dir):
+    if "noexec" in mount_options(facts, config.kubernetes.bin_dir):
         message = f"{config.kubernetes.bin_dir} is mounted noexec, so nothing in it can be started"
         yield Found(
             message,

@@ -76,7 +76,7 @@ class Check:
     doc: str
     phase: str
     guide: str = ""
-    """The guide's step or error that the check answers, as S41 or E17."""
+    """The guide's steps and errors that the check answers, as ``S41, E17``."""
 
 
 @dataclass(frozen=True)

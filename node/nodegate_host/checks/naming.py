@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from nodegate_host.checks.model import ERROR, WARNING, Check, Found, NotKnown, evidence
+from nodegate_host.facts.commands import flag
 from nodegate_host.facts.model import Facts, Interface
-from nodegate_host.facts.units import flag
 from nodegate_host.model import NodeConfig
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -137,7 +137,7 @@ CHECKS: tuple[Check, ...] = (
         "node.name: lower-case letters, digits, '-' and '.'",
         "The name is the Node's, the certificate's (system:node:NAME) and the NodeEnrollment's.",
         "host",
-        "S37",
+        "S37, E28",
     ),
     Check(
         19,
@@ -149,7 +149,7 @@ CHECKS: tuple[Check, ...] = (
         "A kube-proxy of another name finds no Node and writes no rules; a kubelet of another name may not change "
         "its Node.",
         "host",
-        "S42",
+        "S42, S64",
     ),
     Check(
         20,
@@ -180,7 +180,7 @@ CHECKS: tuple[Check, ...] = (
         "node.ip: an address of this host",
         "The kubelet exits when --node-ip is on no interface; 127.0.0.1 as --address makes Pods reach themselves.",
         "net",
-        "S41",
+        "S36, S41",
     ),
     Check(
         23,
@@ -193,7 +193,7 @@ CHECKS: tuple[Check, ...] = (
         "so its "
         "Pods' traffic crossed the Internet unencrypted.",
         "net",
-        "E7",
+        "S16, E7",
     ),
 )
 """Checks 18-23."""

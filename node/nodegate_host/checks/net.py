@@ -252,7 +252,7 @@ CHECKS: tuple[Check, ...] = (
         "The guide gives kube-proxy the Service range as --cluster-cidr, so all traffic from Pods to Services is "
         "rewritten as if it came from outside.",
         "net",
-        "E1",
+        "S63, S65, E1",
     ),
     Check(
         26,
@@ -263,7 +263,7 @@ CHECKS: tuple[Check, ...] = (
         "remove the dot at the end of cluster.clusterDomain",
         "clusterDNS is the address of the DNS Service and may be chosen before that exists.",
         "net",
-        "S47",
+        "S47, S48, S49",
     ),
     Check(
         27,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nodegate_host import flags
+from nodegate_host.checks.machine import mount_options
 from nodegate_host.checks.model import ERROR, WARNING, Check, Found, NotKnown, evidence
 from nodegate_host.facts.model import Facts
 from nodegate_host.model import NodeConfig
@@ -83,9 +84,9 @@ def _conntrack(facts: Facts, config: NodeConfig) -> Iterator[Found]:
         yield Found(f"expected the program conntrack, which kube-proxy {version} needs, found none")
     settings = config.kube_proxy.config.get("conntrack")
     relaxed = isinstance(settings, dict) and settings.get("maxPerCore") == 0
-    if any(each.path == "/proc/sys" and "ro" in each.options for each in facts.host.mounts) and not relaxed:
+    if "ro" in mount_options(facts, "/proc/sys/net/netfilter") and not relaxed:
         yield Found(
-            "/proc/sys is read-only, so kube-proxy cannot set conntrack limits and stops",
+            "/proc/sys/net is read-only, so kube-proxy cannot set conntrack limits and stops",
             "kubeProxy.config: {conntrack: {maxPerCore: 0, min: 0}}",
             ERROR,
         )
@@ -102,7 +103,7 @@ CHECKS: tuple[Check, ...] = (
         "kubelet, kube-proxy and flanneld, with the digests of node.yaml. A copy over a running program fails with "
         "'text file busy'; install renames.",
         "host",
-        "S29",
+        "S1, S29",
     ),
     Check(
         42,
@@ -123,7 +124,7 @@ CHECKS: tuple[Check, ...] = (
         "delete the flag",
         "A kubelet with an unknown flag prints its usage and exits: the guide's FAQ 1.",
         "host",
-        "E18",
+        "E13, E18",
     ),
     Check(
         44,
@@ -134,7 +135,7 @@ CHECKS: tuple[Check, ...] = (
         "apt install conntrack, or dnf install conntrack-tools",
         "kube-proxy runs the program up to 1.31; in a container the kernel's limits cannot be set.",
         "host",
-        "S61",
+        "S61, E12",
     ),
 )
 """Checks 41-44."""

@@ -157,7 +157,7 @@ CHECKS: tuple[Check, ...] = (
         "runtime.cgroupDriver, or the runtime's file",
         "dockershim refused to start (the guide's FAQ 3); over CRI nothing complains, and Pods restart hours later.",
         "runtime",
-        "S43",
+        "S43, E15",
     ),
     Check(
         38,
@@ -168,7 +168,7 @@ CHECKS: tuple[Check, ...] = (
         "pull it, or name another one",
         "Every Pod needs it; without it no Pod starts, and the message names the Pod.",
         "runtime",
-        "S52",
+        "S38, S52",
     ),
     Check(
         39,
@@ -181,7 +181,7 @@ CHECKS: tuple[Check, ...] = (
         "EnvironmentFile "
         "alone changes nothing and Pods get addresses outside the overlay.",
         "runtime",
-        "E2",
+        "S25, S26, E2",
     ),
     Check(
         40,

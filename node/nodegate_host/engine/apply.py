@@ -21,8 +21,8 @@ from nodegate_host.engine.recording import objects_of, record
 from nodegate_host.engine.records import Journal, Manifest, Probe, State
 from nodegate_host.engine.restarts import inputs_of
 from nodegate_host.engine.selinux import restore_labels
-from nodegate_host.engine.site import Site
-from nodegate_host.engine.states import Facts, FileChange, Kind, Plan, Wish, concerns
+from nodegate_host.engine.sites import Site
+from nodegate_host.engine.states import Action, Facts, FileChange, Kind, Plan, Wish, concerns
 from nodegate_host.engine.systemd import Systemctl, SystemdFailed
 from nodegate_host.errors import Stop
 from nodegate_host.exits import Exit
@@ -205,22 +205,23 @@ class Apply:
             systemd.daemon_reload()
             self._site.at("reloaded")
         self._refuse_bad_units(systemd)
-        if verbs & {"enable", "run", "start", "restart"}:
+        if verbs & {"enable", "run", "refresh", "start", "restart"}:
             self._enter("units", manifest)
         for action in self._plan.actions:
             if action.verb == "enable":
                 systemd.enable(action.target)
-            elif action.verb == "run":
-                self._run_helper(systemd, action.target)
+            elif action.verb in {"run", "refresh"}:
+                self._run_helper(systemd, action)
         if verbs & {"start", "restart"}:
             self._start_all(manifest, systemd)
 
-    def _run_helper(self, systemd: Systemctl, unit: str) -> None:
+    def _run_helper(self, systemd: Systemctl, action: Action) -> None:
+        self._site.say(f"{action.verb} {action.target}")
         try:
-            systemd.run_once(unit)
+            (systemd.refresh if action.verb == "refresh" else systemd.run_once)(action.target)
         except SystemdFailed as error:
             # It applies a file; whether the host has what is needed is asked by the checks, with a better sentence.
-            self._site.say(f"{unit}: {error}")
+            self._site.say(f"{action.target}: {error}")
 
     def _refuse_bad_units(self, systemd: Systemctl) -> None:
         names = [each.name for each in self._wish.units if concerns([each.name], self._wish.only)]

@@ -17,10 +17,11 @@ from nodegate_host.engine.live import gather
 from nodegate_host.engine.lock import held
 from nodegate_host.engine.plan import make_plan
 from nodegate_host.engine.recovery import recover
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.states import Facts, Plan, Wish
 from nodegate_host.engine.systemd import Systemctl
-from nodegate_host.errors import Refused, Usage
+from nodegate_host.errors import Refused, Stop, Usage
+from nodegate_host.exits import Exit
 from nodegate_host.model import ForeignFiles, NodeConfig, Restart
 from nodegate_host.output import Output
 from nodegate_host.surroundings import Surroundings
@@ -40,7 +41,13 @@ class Work:
 
 
 def site_of(place: Surroundings, wait_s: float = HEALTH_WAIT_S) -> Site:
-    """Return the host that `place` is; a directory that stands for one has no systemd."""
+    """Return the host that `place` is; a directory that stands for one has no systemd.
+
+    Raises:
+        Stop: It is a running host without systemd.
+    """
+    if place.is_live and not place.host("/run/systemd/system").is_dir():
+        raise Stop("this host was not booted with systemd, which all this is for; use --root DIR", Exit.PREFLIGHT)
     systemd = Systemctl() if place.is_live else None
     return Site(Disk(place.root), systemd, say=_Say(place.output), patience=Patience(wait_s=wait_s))
 
@@ -77,13 +84,17 @@ def work_of(place: Surroundings, args: argparse.Namespace, site: Site) -> Work:
         files=tuple(each for each in rendering.files if not (drops_token and each.path == paths.BOOTSTRAP_KUBECONFIG)),
         units=rendering.units,
         directories=rendering.directories,
+        generated=rendering.generated,
         adopt=args.adopt or config.policy.foreign_files is ForeignFiles.ADOPT,
         start=not args.no_start,
         restart=config.policy.restart is Restart.AUTO,
         force=args.force_restart,
         only=only,
     )
-    facts = gather(site.disk, site.generations, site.systemd, wish)
+    try:
+        facts = gather(site.disk, site.generations, site.systemd, wish)
+    except PermissionError as error:
+        raise Stop(f"{error.filename}: may not be read; run this as root", Exit.NOT_ROOT) from error
     return Work(config, wish, facts, make_plan(wish, facts))
 
 

@@ -60,7 +60,7 @@ class Generations:
         return sorted(int(each.name) for each in folder.iterdir() if _NUMBER.match(each.name))
 
     def next_number(self) -> int:
-        """Return a number that no generation ever had."""
+        """Return the number after all that are there; that of an apply that was undone is given again."""
         return max([*self._folders(), self.state().generation, 0]) + 1
 
     def load(self, number: int) -> Manifest:

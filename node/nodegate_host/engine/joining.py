@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nodegate_host import paths
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.errors import Stop
 from nodegate_host.facts import identity, probes
 from nodegate_host.facts.host import Host

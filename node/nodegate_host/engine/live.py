@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import PurePosixPath
 
-from nodegate_host.engine.atomic import Disk, Live
+from nodegate_host.engine.atomic import Disk
 from nodegate_host.engine.generations import Generations
 from nodegate_host.engine.states import Facts, Wish
 from nodegate_host.engine.systemd import Systemctl
-from nodegate_host.errors import Stop
-from nodegate_host.exits import Exit
 
 GENERATED = {"docker.service": ("/run/flannel/docker",)}
 """Files that daemons make and that others read when they start."""
@@ -25,13 +23,17 @@ _BLOCK_BYTES = 1 << 20
 
 
 def gather(disk: Disk, generations: Generations, systemd: Systemctl | None, wish: Wish) -> Facts:
-    """Return the facts for `wish`; without `systemd` nothing is known of units and nothing is planned for them."""
+    """Return the facts for `wish`; without `systemd` nothing is known of units and nothing is planned for them.
+
+    Raises:
+        PermissionError: Something may not be read; this is not root.
+    """
     last = generations.current()
     paths = [*(each.path for each in wish.files), *(each.path for each in (last.files if last else ()))]
     units = [*(each.name for each in wish.units), *(each.name for each in (last.units if last else ()))]
     return Facts(
         last=last,
-        live={path: look(disk, path) for path in dict.fromkeys(paths)},
+        live={path: disk.look(path) for path in dict.fromkeys(paths)},
         units={} if systemd is None else systemd.show(list(dict.fromkeys(units))),
         started=generations.state().started,
         inputs={each.name: other_inputs(disk, wish, each.name) for each in wish.units},
@@ -40,14 +42,6 @@ def gather(disk: Disk, generations: Generations, systemd: Systemctl | None, wish
         has_systemd=systemd is not None,
         compares_owners=disk.keeps_owners,
     )
-
-
-def look(disk: Disk, path: str) -> Live:
-    """Return what is at `path`; stops with exit 77 when it may not be read."""
-    try:
-        return disk.look(path)
-    except PermissionError as error:
-        raise Stop(f"{path}: may not be read ({error.strerror}); run this as root", Exit.NOT_ROOT) from error
 
 
 def other_inputs(disk: Disk, wish: Wish, unit: str) -> dict[str, str]:

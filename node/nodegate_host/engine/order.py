@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from nodegate_host.engine.health import Health
 from nodegate_host.engine.records import Manifest
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.systemd import Systemctl
 from nodegate_host.errors import Stop, Usage
 from nodegate_host.exits import Exit

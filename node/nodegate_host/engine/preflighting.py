@@ -7,6 +7,7 @@ what was applied before and what is to be adopted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nodegate_host.checks.engine import Selection, run_checks
 from nodegate_host.checks.model import ERROR
@@ -15,6 +16,8 @@ from nodegate_host.exits import Exit
 from nodegate_host.facts.gather import gather
 from nodegate_host.model import NodeConfig
 from nodegate_host.surroundings import Surroundings
+
+_OURS = Selection(skip=("cfg.foreign",))
 
 
 def preflight(surroundings: Surroundings, config: NodeConfig, targets: Sequence[str], ignore: Sequence[str]) -> None:
@@ -26,17 +29,25 @@ def preflight(surroundings: Surroundings, config: NodeConfig, targets: Sequence[
         targets: Paths that are to be written.
         ignore: Ids (or ``all``) whose errors are warnings.
     """
-    selection = Selection(skip=("cfg.foreign",), ignore=tuple(ignore))
+    selection = replace(_OURS, ignore=tuple(ignore))
     unknown = selection.unknown()
     if unknown:
         raise Usage(f"--ignore: expected ids of checks or all, found {', '.join(unknown)}; see preflight")
     if not surroundings.is_live:
         return
+    errors = checked(surroundings, config, targets, selection)
+    if errors:
+        raise Stop("\n".join([*errors, "nothing was changed; --ignore ID goes on all the same"]), Exit.PREFLIGHT)
+
+
+def checked(
+    surroundings: Surroundings, config: NodeConfig, targets: Sequence[str], selection: Selection = _OURS
+) -> list[str]:
+    """Run the checks and tell the warnings; return the errors as sentences."""
     errors = []
     for finding in run_checks(gather(surroundings.root, config, targets=targets), config, selection):
         if finding.severity == ERROR:
             errors.append(f"{finding.id}: {finding.message}; {finding.remedy}")
         else:
             surroundings.output.warn(f"{finding.id}: {finding.message}")
-    if errors:
-        raise Stop("\n".join([*errors, "nothing was changed; --ignore ID goes on all the same"]), Exit.PREFLIGHT)
+    return errors

@@ -31,6 +31,7 @@ def record(wish: Wish, facts: Facts, plan: Plan, number: int, now: float) -> Man
         changes=tuple(_change(each) for each in plan.changes if each.writes),
         before=_before(wish, facts),
         restarts=tuple(each.target for each in plan.restarts),
+        generated=tuple(dict.fromkeys([*(facts.last.generated if facts.last else ()), *wish.generated])),
     )
 
 

@@ -77,6 +77,7 @@ class Manifest:
         before: The units it touches, as they were.
         restarts: The units it restarts, in order.
         probes: How to ask whether its units are well.
+        generated: Paths that our units write while they run, of this and earlier generations; gone with a reset.
     """
 
     number: int
@@ -91,6 +92,7 @@ class Manifest:
     before: tuple[UnitBefore, ...] = ()
     restarts: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+    generated: tuple[str, ...] = ()
 
     def file(self, path: str) -> Entry | None:
         """Return the entry of `path`."""
@@ -154,6 +156,7 @@ def manifest_from(raw: Mapping[str, Any]) -> Manifest:
         before=tuple(UnitBefore(**each) for each in raw["before"]),
         restarts=tuple(raw["restarts"]),
         probes=tuple(Probe(**{**each, "target": tuple(each["target"])}) for each in raw["probes"]),
+        generated=tuple(raw["generated"]),
     )
 
 

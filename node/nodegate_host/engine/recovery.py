@@ -6,7 +6,7 @@ A journal whose generation already holds is only cleared; any other is undone. N
 from __future__ import annotations
 
 from nodegate_host.engine import interrupts, journal
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.errors import Stop
 from nodegate_host.exits import Exit
 

@@ -16,7 +16,7 @@ from nodegate_host.engine.generations import HOME
 from nodegate_host.engine.live import gather
 from nodegate_host.engine.plan import make_plan
 from nodegate_host.engine.rollback import Return, way_to
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.errors import Refused, Usage
 from nodegate_host.facts import identity
 from nodegate_host.facts.host import Host

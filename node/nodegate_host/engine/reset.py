@@ -16,10 +16,11 @@ from functools import partial
 
 from nodegate_host.engine import journal
 from nodegate_host.engine.generations import FOLDER, STATE, Generations
+from nodegate_host.engine.live import UNIT_FOLDER
 from nodegate_host.engine.mounts import mounted_below, remove_tree, unmount
 from nodegate_host.engine.records import Entry, Manifest, UnitRecord
 from nodegate_host.engine.rollback import EMPTY
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.systemd import Systemctl
 from nodegate_host.errors import Refused, Stop
 
@@ -27,7 +28,6 @@ KUBELET = "/var/lib/kubelet"
 DATA = ("/var/lib/cni", KUBELET)
 IDENTITY_FILES = ("/etc/kubernetes/kubelet.kubeconfig",)
 IDENTITY_FOLDERS = ("/var/lib/kubelet/pki",)
-GENERATED = ("/run/flannel/subnet.env", "/run/flannel/docker")
 LINKS = ("flannel.1", "flannel-v6.1", "cni0")
 _TIMEOUT_S = 30.0
 
@@ -60,6 +60,7 @@ class Reset:
         self._disk = site.disk
         self._generations: Generations = site.generations
         self._manifest: Manifest = self._generations.current() or EMPTY
+        self._proxy = ""
         self.report = Report()
 
     def plan(self) -> list[str]:
@@ -68,7 +69,7 @@ class Reset:
         mounts = [f"unmount {each}" for each in mounted_below(self._disk.at(KUBELET))]
         originals = self._generations.originals()
         files = [f"{'restore' if each.path in originals else 'remove'} {each.path}" for each in self._manifest.files]
-        more = [f"remove {each}" for each in GENERATED if self._disk.look(each).kind == "file"]
+        more = [f"remove {each}" for each in self._manifest.generated if self._disk.look(each).kind == "file"]
         return [*units, *mounts, *files, *more, *self._purges(), "remove the generations and the state"]
 
     def _purges(self) -> list[str]:
@@ -76,13 +77,14 @@ class Reset:
         if self._wanted.purge_identity:
             found += [f"remove {each}" for each in (*IDENTITY_FILES, *IDENTITY_FOLDERS)]
         if self._wanted.purge_network:
-            found += [f"delete the link {each}" for each in LINKS]
+            found += ["kube-proxy --cleanup", *(f"delete the link {each}" for each in LINKS)]
         if self._wanted.purge_data:
             found += [f"remove {each}" for each in DATA]
         return found
 
     def run(self) -> Report:
         """Reset; raises `Refused` when a mount stays, with everything below it untouched."""
+        self._proxy = self._proxy_program()
         for unit in reversed(self._ours()):
             self._on_unit(unit, "stop", lambda systemd, name: systemd.stop(name))
         self._unmount()
@@ -91,7 +93,7 @@ class Reset:
         for entry in self._manifest.files:
             self._attempt(entry.path, partial(self._file, entry))
         self._reload()
-        for path in GENERATED:
+        for path in self._manifest.generated:
             self._remove(path)
         if self._wanted.purge_identity:
             self._purge_identity()
@@ -109,7 +111,7 @@ class Reset:
     def _attempt(self, what: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except (OSError, Stop) as error:
+        except (OSError, Stop, subprocess.TimeoutExpired) as error:
             self.report.failed.append(f"{what}: {error}")
 
     def _on_unit(self, unit: UnitRecord, verb: str, step: Callable[[Systemctl, str], None]) -> None:
@@ -211,12 +213,28 @@ class Reset:
     def _purge_network(self) -> None:
         if self._site.systemd is None:
             return
+        if self._proxy:
+            # It removes the rules of its own chains and no others.
+            self._attempt(self._proxy, self._clean_proxy)
         for link in LINKS:
-            done = _ip("link", "delete", "dev", link)
+            done = _run("ip", "link", "delete", "dev", link)
             if done.returncode == 0:
                 self.report.done.append(f"delete the link {link}")
             elif "Cannot find device" not in done.stderr:
                 self.report.failed.append(f"{link}: {done.stderr.strip()}")
+
+    def _proxy_program(self) -> str:
+        """Return the path of kube-proxy, from its unit while that is still there."""
+        text = self._disk.look(f"{UNIT_FOLDER}kube-proxy.service").content.decode(errors="replace")
+        line = next((each for each in text.splitlines() if each.startswith("ExecStart=/")), "")
+        program = line[len("ExecStart=") :].split(" ", 1)[0]
+        return program if program and self._disk.at(program).is_file() else ""
+
+    def _clean_proxy(self) -> None:
+        done = _run(self._proxy, "--cleanup")
+        if done.returncode:
+            raise Stop(f"--cleanup ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        self.report.done.append(f"{self._proxy} --cleanup")
 
     def _forget(self) -> None:
         for path in sorted(self._manifest.directories, reverse=True):
@@ -241,5 +259,5 @@ def _disable(systemd: Systemctl, unit: str) -> None:
         systemd.disable(unit)
 
 
-def _ip(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["ip", *words], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)

@@ -25,7 +25,11 @@ _EFFECTS = {
 _APPLIED_BY = {
     "/etc/modules-load.d/": "systemd-modules-load.service",
     "/etc/sysctl.d/": "systemd-sysctl.service",
+    "/etc/NetworkManager/conf.d/": "NetworkManager.service",
+    "/etc/systemd/network/": "systemd-networkd.service",
 }
+_REREAD = {"NetworkManager.service", "systemd-networkd.service"}
+"""Daemons that are told to read their files again, if they run; never restarted, since that drops connections."""
 
 
 def inputs_of(unit: str, files: Iterable[File], others: Mapping[str, str]) -> dict[str, str]:
@@ -64,7 +68,8 @@ def _helpers(wish: Wish, changes: tuple[FileChange, ...]) -> Iterable[Action]:
     if wish.start:
         # Modules come first: some sysctls exist only with their module.
         for name in sorted(reasons):
-            yield Action("run", name, tuple(dict.fromkeys(reasons[name])))
+            verb = "refresh" if name in _REREAD else "run"
+            yield Action(verb, name, tuple(dict.fromkeys(reasons[name])))
 
 
 def _add_start(

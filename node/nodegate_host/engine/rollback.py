@@ -13,7 +13,7 @@ from nodegate_host.engine.generations import Generations
 from nodegate_host.engine.live import gather
 from nodegate_host.engine.plan import make_plan
 from nodegate_host.engine.records import Entry, Manifest
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.states import Facts, Plan, Wish
 from nodegate_host.errors import Refused, Usage
 from nodegate_host.model import File, Unit

@@ -47,7 +47,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Action:
-    """One step. `verb`: mkdir, write, remove, reload, enable, disable, stop, run, start or restart."""
+    """One step. `verb`: mkdir, write, remove, reload, enable, disable, stop, run, refresh, start or restart."""
 
     verb: str
     target: str
@@ -62,6 +62,7 @@ class Wish:
     files: tuple[File, ...]
     units: tuple[Unit, ...]
     directories: tuple[Directory, ...] = ()
+    generated: tuple[str, ...] = ()
     adopt: bool = False
     start: bool = True
     restart: bool = True

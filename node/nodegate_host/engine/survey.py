@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nodegate_host.engine import journal
 from nodegate_host.engine.records import Journal, Manifest, State
-from nodegate_host.engine.site import CLIENT_CERTIFICATES, Site
+from nodegate_host.engine.sites import CLIENT_CERTIFICATES, Site
 from nodegate_host.engine.systemd import UnitFacts
 from nodegate_host.facts import identity
 from nodegate_host.facts.host import Host

@@ -134,6 +134,11 @@ class Systemctl:
         """Run a oneshot unit to its end."""
         self._call(["systemctl", "restart", "--", unit])
 
+    def refresh(self, unit: str) -> None:
+        """Have a running daemon read its files again; nothing when it does not run."""
+        if self.show([unit])[unit].is_up:
+            self._call(["systemctl", "reload", "--", unit])
+
     def stop(self, unit: str) -> None:
         """Stop it and wait for that."""
         self._call(["systemctl", "stop", "--", unit])

@@ -13,7 +13,7 @@ from nodegate_host.engine.differ import diff
 from nodegate_host.engine.states import Action, Plan
 from nodegate_host.output import Output
 
-_UNIT_VERBS = {"stop", "disable", "enable", "run", "start", "restart", "reload"}
+_UNIT_VERBS = {"stop", "disable", "enable", "run", "refresh", "start", "restart", "reload"}
 _STYLES = {"remove": "red", "stop": "red", "disable": "red", "write": "green", "mkdir": "green", "restart": "yellow"}
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nodegate_host.engine.records import Manifest, Trying
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.systemd import Systemctl, SystemdFailed
 from nodegate_host.errors import Usage
 
@@ -66,7 +66,11 @@ def trial(manifest: Manifest, try_s: int, now: float) -> Trying:
 def arm(systemd: Systemctl, number: int, try_s: int, command: Command, stage: str) -> None:
     """Have generation `number` taken back in `try_s` seconds."""
     words = [*command.words, "rollback", "--if-trying", str(number)]
-    systemd.arm(timer_name(number, stage), try_s, words, {**command.environment, "PATH": os.environ.get("PATH", "")})
+    name = timer_name(number, stage)
+    # A run that was cut short may have left one: its number is given again.
+    disarm(systemd, number, stage)
+    systemd.reset_failed(f"{name}.service")
+    systemd.arm(name, try_s, words, {**command.environment, "PATH": os.environ.get("PATH", "")})
 
 
 def disarm(systemd: Systemctl, number: int, stage: str) -> None:

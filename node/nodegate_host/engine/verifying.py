@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nodegate_host.engine.health import fault_of
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.survey import Survey
 from nodegate_host.facts.model import Facts
 from nodegate_host.model import NodeConfig

@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from nodegate_host.facts.programs import version_in
 from nodegate_host.model import EtcdApi, NodeConfig
 
 TIMEOUT_S = 3.0
+_AT_ONCE = 8
+"""Endpoints of etcd that are asked at the same time; a cluster has three or five."""
 _LIMIT = 4 * 1024 * 1024
 _OK, _CREATED, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 201, 401, 403, 404
 _REVIEW = {
@@ -196,6 +199,11 @@ def _leases(pairs: list[tuple[str, str]] | None) -> tuple[Lease, ...] | None:
     return tuple(found)
 
 
+def _unhealthy(url: str, context: ssl.SSLContext | None) -> str:
+    answer = ask(url, "/health", context)
+    return "" if answer.status == _OK else answer.problem or f"HTTP status {answer.status}"
+
+
 def etcd(host: Host, config: NodeConfig) -> EtcdFacts | None:
     """Ask every endpoint for its health, and a healthy one for flannel's configuration and leases."""
     flannel = config.flannel
@@ -205,10 +213,9 @@ def etcd(host: Host, config: NodeConfig) -> EtcdFacts | None:
         context = _etcd_context(host, config)
     except (ssl.SSLError, ValueError, OSError) as error:
         return EtcdFacts(dict.fromkeys(flannel.etcd.endpoints, f"its TLS files cannot be used: {error}"))
-    health = {}
-    for url in flannel.etcd.endpoints:
-        answer = ask(url, "/health", context)
-        health[url] = "" if answer.status == _OK else answer.problem or f"HTTP status {answer.status}"
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        problems = pool.map(lambda url: _unhealthy(url, context), flannel.etcd.endpoints)
+        health = dict(zip(flannel.etcd.endpoints, problems))
     good = next((url for url, problem in health.items() if not problem), None)
     if good is None:
         return EtcdFacts(health)

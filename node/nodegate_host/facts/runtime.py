@@ -23,6 +23,8 @@ from nodegate_host.model import CniPlugin, NodeConfig, RuntimeKind
 _SECTION = re.compile(r"^\s*\[+\s*(.+?)\s*\]+\s*(?:#.*)?$")
 _PAIR = re.compile(r"^\s*([\w-]+)\s*=\s*(.+?)\s*(?:#.*)?$")
 _RUNTIME = re.compile(r"\.runtimes\.[\"']?([\w.-]+?)[\"']?(\.options)?$")
+_CRI = re.compile(r"[\"'](?:cri|io\.containerd\.grpc\.v1\.cri|io\.containerd\.cri\.v1\.(?:runtime|images))[\"']")
+"""The CRI plugin's names in containerd 1.x and 2.x."""
 _PLUGINS = {
     CniPlugin.BRIDGE: ("bridge", "host-local", "portmap", "loopback"),
     CniPlugin.FLANNEL: ("flannel", "bridge", "host-local", "portmap", "loopback"),
@@ -41,9 +43,25 @@ class _Pair:
     line: int
 
 
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers, an array that spans several joined to one."""
+    pending, start = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.partition(" #")[0] if pending else raw
+        start = start or number
+        if pending or re.match(r"^\s*[\w-]+\s*=\s*\[[^\]]*$", line):
+            pending += line.strip()
+            if "]" not in line:
+                continue
+        yield start, pending or raw
+        pending, start = "", 0
+    if pending:
+        yield start, pending
+
+
 def _pairs(host: Host, path: str) -> Iterator[_Pair]:
     section = ""
-    for number, raw in enumerate((host.text(path) or "").splitlines(), start=1):
+    for number, raw in _joined(host.text(path) or ""):
         header = _SECTION.match(raw)
         if header and "=" not in header.group(1):
             section = header.group(1)
@@ -83,12 +101,11 @@ def containerd_cgroups(host: Host, path: str = paths.CONTAINERD_CONFIG) -> tuple
     return kept or (CgroupSetting("cgroupfs", path, 0, "runc"),)
 
 
-def _cri_disabled(host: Host, path: str) -> str:
+def cri_disabled(host: Host, path: str = paths.CONTAINERD_CONFIG) -> str:
+    """Return ``file:line`` of the disabled_plugins that name the CRI plugin, empty when none does."""
     for file in _containerd_files(host, path):
         for pair in _pairs(host, file):
-            if pair.key == "disabled_plugins" and re.search(
-                r"[\"'](?:cri|io\.containerd\.grpc\.v1\.cri)[\"']", pair.value
-            ):
+            if pair.key == "disabled_plugins" and _CRI.search(pair.value):
                 return f"{pair.file}:{pair.line}"
     return ""
 
@@ -166,7 +183,7 @@ def gather(host: Host, config: NodeConfig | None, system: HostFacts, units: Mapp
         version=runtime.version if runtime else None,
         problem=answer.problem if answer else "",
         config_file=paths.CONTAINERD_CONFIG if is_containerd else paths.DOCKER_CONFIG,
-        cri_disabled=_cri_disabled(host, paths.CONTAINERD_CONFIG) if is_containerd else "",
+        cri_disabled=cri_disabled(host) if is_containerd else "",
         cgroups=cgroups,
         sandbox=_sandbox(host, paths.CONTAINERD_CONFIG) if is_containerd else "",
         images=cri.images(str(host.where(endpoint))) if runtime else None,

@@ -44,6 +44,9 @@ SYSCTLS = (
 SYSCTL_DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 """In the order in which a name in an earlier one hides the same name in a later one."""
 
+_LOOKUP_S = 2.0
+"""Seconds for a name; a good resolver takes milliseconds."""
+
 _INSTALLERS = {
     "k3s": ("/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service", "/etc/rancher/k3s"),
     "rke2": ("/etc/rancher/rke2", "/usr/local/lib/systemd/system/rke2-agent.service"),
@@ -199,16 +202,14 @@ def _resolves(host: Host, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
     for name in names:
         if name in known:
             yield name, True
-        elif host.live:
-            yield name, _lookup(name)
+        elif host.live and any(host.exists(f"{each}/getent") for each in ("/usr/bin", "/bin")):
+            yield name, _lookup(host, name)
 
 
-def _lookup(name: str) -> bool:
-    try:
-        socket.getaddrinfo(name, None)
-    except OSError:
-        return False
-    return True
+def _lookup(host: Host, name: str) -> bool:
+    """Ask the system's own resolver, with a limit; a resolver that does not answer is no answer."""
+    ran = host.run("getent", "ahosts", name, timeout=_LOOKUP_S)
+    return ran is not None and ran.code == 0
 
 
 def _installers(host: Host) -> dict[str, str]:

@@ -140,14 +140,3 @@ def environment_files(host: Host) -> tuple[EnvironmentFile, ...]:
         if text is not None:
             found.append(EnvironmentFile(path, envfile.lint(text)))
     return tuple(found)
-
-
-def flag(fact: UnitFact | None, name: str) -> str | None:
-    """Return a flag's value on a unit's command line (``--name=value`` or ``--name value``), or None."""
-    arguments = [each.text for each in fact.command] if fact else []
-    for position, text in enumerate(arguments):
-        bare, separator, value = text.partition("=")
-        if bare.lstrip("-") == name.lstrip("-") and bare.startswith("-"):
-            following = arguments[position + 1] if position + 1 < len(arguments) else ""
-            return value if separator else following
-    return None

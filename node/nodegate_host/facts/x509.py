@@ -133,6 +133,15 @@ def _usages(content: bytes | None) -> tuple[str, ...]:
 
 def parse_der(der: bytes, file: str) -> Certificate:
     """Return a certificate's fields; raise `Malformed` when it is none."""
+    try:
+        return _certificate(der, file)
+    except Malformed:
+        raise
+    except (IndexError, ValueError) as error:
+        raise Malformed(f"a certificate with a field that is none in {file}") from error
+
+
+def _certificate(der: bytes, file: str) -> Certificate:
     body = list(_items(_one(_one(der)[0].content)[0].content))
     body = body[1:] if body and body[0].tag == _VERSION else body
     if len(body) < 6:  # noqa: PLR2004 (serial, algorithm, issuer, validity, subject, key)
@@ -166,10 +175,7 @@ def parse_pem(text: str, file: str) -> tuple[Certificate, ...]:
             der = base64.b64decode("".join(match.group(1).split()), validate=True)
         except (binascii.Error, ValueError) as error:
             raise Malformed(f"broken base64 in {file}") from error
-        try:
-            found.append(parse_der(der, file))
-        except IndexError as error:
-            raise Malformed(f"a certificate with a missing field in {file}") from error
+        found.append(parse_der(der, file))
     return tuple(found)
 
 

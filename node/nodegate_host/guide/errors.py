@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nodegate_host import envfile, flags, unitfile
+from nodegate_host.facts.commands import one_word
 from nodegate_host.facts.model import UnitFact
 from nodegate_host.guide.errata import BY_ID, ERRATA
 from nodegate_host.guide.read import GuideHost
@@ -152,6 +153,9 @@ def _e18(host: GuideHost) -> Iterator[Hit]:
         for problem in file.problems:
             if problem.severity == envfile.ERROR:
                 yield f"{problem.message}; {problem.remedy}", Source(file.path, problem.line)
+    for unit in host.units.values():
+        for name, source in one_word(unit):
+            yield f"${{{name}}} passes all its flags as one word; write ${name}", source
 
 
 def _e19(host: GuideHost) -> Iterator[Hit]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from nodegate_host import envfile, paths
 from nodegate_host.facts import identity, programs, system, units
+from nodegate_host.facts.commands import flag
 from nodegate_host.facts.host import Host
 from nodegate_host.facts.model import EnvironmentFile, HostFacts, UnitFact
 from nodegate_host.model import Version
@@ -83,8 +84,8 @@ def _settings(host: Host, unit: UnitFact) -> tuple[tuple[str, Setting], ...]:
     return tuple(units.settings(host, [each for each in (unit.fragment, *unit.dropins) if each]))
 
 
-def _kubeconfig(host: Host, unit: UnitFact, flag: str, usual: str) -> identity.Loaded:
-    return identity.load(host, units.flag(unit, flag) or usual)
+def _kubeconfig(host: Host, unit: UnitFact, name: str, usual: str) -> identity.Loaded:
+    return identity.load(host, flag(unit, name) or usual)
 
 
 def read(host: Host) -> GuideHost:

@@ -141,6 +141,7 @@ def _docker_service() -> list[str]:
         "[Service]",
         f"EnvironmentFile=-{paths.DOCKER_ENV}",
         f"ExecStartPre=/bin/sh -c '{wait}'",
+        "SyslogIdentifier=dockerd",
         "ExecStart=",
         "ExecStart=/bin/sh -c 'exec dockerd -H fd:// $$DOCKER_OPTS $$DOCKER_NETWORK_OPTIONS'",
     ]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nodegate_host import envfile, flags
+from nodegate_host.facts.commands import flag, one_word
 from nodegate_host.facts.model import Certificate, CgroupSetting, EnvironmentFile, Kubeconfig, UnitFact
-from nodegate_host.facts.units import flag
 from nodegate_host.model import Version
 from nodegate_host.rules.engine import Refine, plain
 from nodegate_host.rules.model import Cause, Evidence, Hit
@@ -64,6 +64,9 @@ def _lint(known: Known) -> Iterator[Evidence]:
         for problem in file.problems:
             if problem.severity == envfile.ERROR:
                 yield Evidence(file.path, problem.line, problem.message)
+    for unit in known.units.values():
+        for name, source in one_word(unit):
+            yield Evidence(source.file, source.line, f"${{{name}}} passes all its flags as one word; write ${name}")
 
 
 def _unknown_flag(hit: Hit, known: Known) -> tuple[Cause, ...]:

@@ -14,7 +14,7 @@ from nodegate_host.engine.apply import Apply, Order, Outcome
 from nodegate_host.engine.desk import HEALTH_WAIT_S, Work, add_wish_flags, ask, ready, site_of, work_of
 from nodegate_host.engine.health import probes_of
 from nodegate_host.engine.preflighting import preflight
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.errors import Refused, Usage
 from nodegate_host.exits import Exit
 from nodegate_host.surroundings import Surroundings
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
     wait_s = HEALTH_WAIT_S if args.wait is None else trying.seconds_of(args.wait)
     site = site_of(surroundings, wait_s or HEALTH_WAIT_S)
     if args.dry_run:
-        args.exit_code = False
+        args.exit_code = args.no_preflight = False
         return plan_verb.run(args, surroundings)
     try_s = _try_seconds(args, site)
     with ready(surroundings, site, "apply"):

@@ -1,7 +1,8 @@
 """``nodegate-host diagnose``: why does this node not work? From the journal, or from a file that somebody sent.
 
-Reads, and changes nothing. Causes come ranked, with the lines that show them, the files that are to blame and
-commands that help; what no rule knows comes as the last distinct errors. Exit 0 whenever the lines could be read.
+Reads, and writes nothing but the archive that ``--bundle`` names. Causes come ranked, with the lines that show them,
+the files that are to blame and commands that help; what no rule knows comes as the last distinct errors. Exit 0
+whenever the lines could be read.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from nodegate_host import paths
 from nodegate_host.errors import Usage
 from nodegate_host.exits import Exit
 from nodegate_host.facts import identity, programs, runtime, system, units
+from nodegate_host.facts.commands import flag
 from nodegate_host.facts.host import Host
-from nodegate_host.output import Output
+from nodegate_host.output import Output, document
 from nodegate_host.redaction import redact
-from nodegate_host.rules import journal
+from nodegate_host.rules import journal, packing
 from nodegate_host.rules.engine import diagnose
 from nodegate_host.rules.model import Cause, Diagnosis, Line, Unknown
 from nodegate_host.rules.refine import Known, refiner
@@ -33,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="as journalctl takes it, as '1 hour ago' (default: this boot)")
     parser.add_argument("--unit", action="append", default=[], metavar="UNIT", help="this unit only; repeatable")
     parser.add_argument("--journal-file", metavar="FILE", help="a saved journal: text, or journalctl -o json")
+    parser.add_argument(
+        "--bundle", metavar="OUT.tgz", help="pack journal, units and settings, without secrets, for others"
+    )
 
 
 def _lines(args: argparse.Namespace, surroundings: Surroundings) -> tuple[Line, ...]:
@@ -76,7 +81,7 @@ def known_of(host: Host) -> Known:
 
 
 def _path(found: dict[str, Any], name: str, usual: str) -> str:
-    return units.flag(found["kubelet.service"], name) or usual
+    return flag(found["kubelet.service"], name) or usual
 
 
 def item(cause: Cause) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def item(cause: Cause) -> dict[str, Any]:
             {"where": each.file, "line": each.line or None, "text": redact(each.text)} for each in cause.evidence
         ],
         "faq": hit.rule.faq,
-        "guide": hit.rule.errata,
+        "guide": [hit.rule.errata] if hit.rule.errata else [],
         "count": hit.count,
         "first": hit.first,
         "last": hit.last,
@@ -141,10 +146,17 @@ def text(found: Diagnosis, output: Output) -> str:
     return "\n".join(lines)
 
 
+def _config_text(surroundings: Surroundings) -> str | None:
+    try:
+        return surroundings.config.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
 def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
-    """Read, match, tell."""
-    lines = _lines(args, surroundings)
-    found = diagnose(lines, refiner(known_of(Host(surroundings.root))))
+    """Read, match, tell; with ``--bundle`` pack as well."""
+    lines, host, output = _lines(args, surroundings), Host(surroundings.root), surroundings.output
+    found = diagnose(lines, refiner(known_of(host)))
     counts = {
         "lines": found.lines,
         "causes": len(found.causes),
@@ -152,5 +164,9 @@ def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
         "unknown": len(found.unknown),
     }
     items = [*(item(each) for each in found.causes), *unknown_items(found)]
-    surroundings.output.result(text(found, surroundings.output), "Diagnosis", counts, items)
+    if args.bundle:
+        packed = packing.texts(host, lines, document("Diagnosis", counts, items), _config_text(surroundings))
+        packing.write(args.bundle, packing.archive(packed))
+        output.note(f"wrote {args.bundle}: {len(packed)} files, secrets redacted")
+    output.result(text(found, output), "Diagnosis", counts, items)
     return Exit.OK

@@ -15,7 +15,7 @@ from nodegate_host import loading, paths
 from nodegate_host.engine import keys
 from nodegate_host.engine.desk import ready, site_of
 from nodegate_host.engine.joining import Stage, look
-from nodegate_host.engine.site import CLIENT_CERTIFICATES, Site
+from nodegate_host.engine.sites import CLIENT_CERTIFICATES, Site
 from nodegate_host.engine.trying import seconds_of
 from nodegate_host.errors import Usage
 from nodegate_host.exits import Exit

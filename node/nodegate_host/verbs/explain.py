@@ -35,7 +35,7 @@ def _check(check: Check) -> dict[str, Any]:
         "phase": check.phase,
         "text": check.doc,
         "remedy": [check.remedy],
-        "guide": check.guide or None,
+        "guide": [each for each in check.guide.split(", ") if each],
     }
 
 
@@ -48,7 +48,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "phase": None,
         "text": rule.doc,
         "remedy": [fill(each, ()) for each in rule.remedy],
-        "guide": f"FAQ {rule.faq}" if rule.faq else rule.errata,
+        "guide": [each for each in (f"FAQ {rule.faq}" if rule.faq else "", rule.errata or "") if each],
     }
 
 
@@ -61,7 +61,7 @@ def _erratum(erratum: Erratum) -> dict[str, Any]:
         "phase": None,
         "text": erratum.truth,
         "remedy": [erratum.remedy],
-        "guide": erratum.id,
+        "guide": [],
     }
 
 
@@ -74,7 +74,7 @@ def entries() -> dict[str, dict[str, Any]]:
 
 
 def _text(entry: dict[str, Any]) -> str:
-    guide = f", guide: {entry['guide']}" if entry["guide"] else ""
+    guide = f", guide: {', '.join(entry['guide'])}" if entry["guide"] else ""
     lines = [f"{entry['id']} ({entry['kind']}, {entry['severity']}{guide})", entry["title"], "", entry["text"], ""]
     return "\n".join([*lines, *(f"do  {each}" for each in entry["remedy"])])
 

@@ -90,7 +90,7 @@ def item(result: Result) -> dict[str, Any]:
         "status": status_of(result),
         "findings": [_finding(each) for each in result.findings],
         "reason": result.reason or None,
-        "guide": check.guide or None,
+        "guide": [each for each in check.guide.split(", ") if each],
     }
 
 

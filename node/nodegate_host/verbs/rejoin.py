@@ -15,7 +15,7 @@ from nodegate_host.engine import order, rejoining
 from nodegate_host.engine.apply import Apply, Order, Outcome
 from nodegate_host.engine.desk import ask, ready, site_of
 from nodegate_host.engine.rollback import Return
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.trying import seconds_of
 from nodegate_host.errors import Refused, Usage
 from nodegate_host.exits import Exit

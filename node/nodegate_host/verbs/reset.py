@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
     """Reset."""
+    surroundings.require_root("reset")
     wanted = Wanted(args.keep_binaries, args.purge_identity, args.purge_data, args.purge_network)
     site = site_of(surroundings)
     if args.drain:
@@ -45,7 +46,6 @@ def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
         items = [{"id": each, "state": "planned"} for each in steps]
         surroundings.output.result("\n".join(steps), "Reset", {"dryRun": True}, items)
         return Exit.OK
-    surroundings.require_root("reset")
     name = _name(surroundings)
     ask(surroundings, f"This takes the node {name} apart.", name, yes=args.yes)
     with ready(surroundings, site, "reset"):

@@ -13,7 +13,7 @@ from nodegate_host.engine import journal, telling, trying
 from nodegate_host.engine.desk import ready, site_of
 from nodegate_host.engine.generations import Generations
 from nodegate_host.engine.rollback import Return, go, target_of, way_to
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.exits import Exit
 from nodegate_host.surroundings import Surroundings
 
@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
     """Go back."""
+    surroundings.require_root("rollback")
     site = site_of(surroundings)
     if args.listing:
         return _list(surroundings, site.generations)

@@ -11,7 +11,7 @@ import time
 
 from nodegate_host import loading
 from nodegate_host.engine.desk import site_of
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.survey import survey
 from nodegate_host.engine.trying import seconds_of
 from nodegate_host.engine.verifying import Answer, flannel, identity, units_and_files

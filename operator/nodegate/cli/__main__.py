@@ -9,7 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nodegate.cli import completion, doctor, explain, flannel, importing, joining, linting, listing, version, watching
+from nodegate.cli import (
+    bundling,
+    completion,
+    doctor,
+    explain,
+    flannel,
+    importing,
+    joining,
+    linting,
+    listing,
+    version,
+    watching,
+)
 from nodegate.cli.arguments import PROG, HelpFormatter
 from nodegate.cli.exits import Exit, exit_of
 from nodegate.errors import NodegateError
@@ -38,6 +50,21 @@ Use "{PROG} VERB --help" for the flags and examples of a verb."""
 _OPTIONAL = frozenset({"kubernetes", "urllib3"})
 """Packages that only the verbs that ask a cluster need."""
 
+_VERBS = (
+    explain,
+    listing,
+    watching,
+    doctor,
+    linting,
+    flannel,
+    importing,
+    joining,
+    bundling,
+    version,
+    completion,
+)
+"""The verbs, in the order in which help shows them."""
+
 _INSTALL = "install the plugin with its extra: pip install 'nodegate[plugin]'"
 
 
@@ -52,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, prog=PROG)
-    for verb in (explain, listing, watching, doctor, linting, flannel, importing, joining, version, completion):
+    for verb in _VERBS:
         verb.add_parser(verbs)
     return root
 

@@ -21,7 +21,7 @@ _DEFAULT, _NO_FILES = 0, 4
 """Directives of kubectl's completion (spf13/cobra, ShellCompDirective): files may follow, or may not."""
 
 _TIMEOUT_S = 2
-_NAMES = {"explain": "read_requests", "token": "read_enrollments"}
+_NAMES = {"explain": "read_requests", "token": "read_enrollments", "bundle": "read_enrollments"}
 """Verbs that take names, each with the function of ``cluster_facts`` that reads what they name."""
 
 _BASH = """\

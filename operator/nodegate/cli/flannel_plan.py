@@ -205,7 +205,7 @@ def _internal(body: Mapping[str, Any]) -> dict[str, str]:
     """Return a Node's name by each of its internal addresses."""
     name = str(parse_node(body).name)
     entries = Fields(body).child("status").children("addresses")
-    return {entry.text("address"): name for entry in entries if entry.text("type") == "InternalIP"}
+    return {str(_alone(entry.text("address"))[0]): name for entry in entries if entry.text("type") == "InternalIP"}
 
 
 def _taken(kind: str, body: Mapping[str, Any], addresses: Mapping[str, str]) -> Iterator[tuple[str, Network]]:

@@ -79,6 +79,16 @@ class Cluster(NamedTuple):
     """The CA's certificates, base64 of PEM; empty: those that the host trusts anyway."""
 
 
+class Joining(NamedTuple):
+    """What a node needs to ask for its first certificate, and what may keep it from getting that."""
+
+    enrollment: Enrollment
+    token: Token
+    cluster: Cluster
+    cautions: tuple[str, ...]
+    """Sentences for whoever joins the node."""
+
+
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = add_verb(
@@ -107,18 +117,35 @@ def run(args: argparse.Namespace) -> Exit:
 
     at = now()
     with closing(connect(args)) as connection:
-        enrollment = _enrollment(connection, args.node)
-        token = _token(connection, enrollment, at)
-        cluster = _cluster(connection, args)
-    for caution in _cautions(enrollment, cluster, token, at):
+        found = joining(connection, args.node, args.node_server, at)
+    for caution in found.cautions:
         warn(caution)
-    text = kubeconfig(args.node, cluster, token)
+    text = kubeconfig(args.node, found.cluster, found.token)
     if args.output_file:
         write_file(Path(args.output_file), text, force=args.force)
         print(f"{args.output_file} written, mode 0600", file=sys.stderr)
     else:
         sys.stdout.write(text)
     return Exit.OK
+
+
+def joining(connection: "Connection", node: str, node_server: str | None, at: datetime) -> Joining:
+    """Return how a node joins.
+
+    Args:
+        connection: The cluster.
+        node: The node's name, which is its enrollment's.
+        node_server: The API server's address as the node reaches it; None takes the cluster's own word.
+        at: The present moment.
+
+    Raises:
+        Stopped: There is no enrollment, no token that works, or no way to know the API server.
+        ApiError: Something may not be read, or there was no usable answer.
+    """
+    enrollment = _enrollment(connection, node)
+    token = _token(connection, enrollment, at)
+    cluster = _cluster(connection, node_server)
+    return Joining(enrollment, token, cluster, tuple(_cautions(enrollment, cluster, token, at)))
 
 
 def _enrollment(connection: "Connection", node: str) -> Enrollment:
@@ -164,7 +191,7 @@ def _tokenless(enrollment: Enrollment) -> str:
     return f"{what}: {said.message if said else 'the operator has not seen the enrollment yet.'}"
 
 
-def _cluster(connection: "Connection", args: argparse.Namespace) -> Cluster:
+def _cluster(connection: "Connection", node_server: str | None) -> Cluster:
     """Return how the node reaches the API server: as the cluster says itself, else as this command does."""
     # What came over a connection that nobody verified says nothing about whom the node may trust.
     told = _cluster_info(connection) if connection.verified else None
@@ -172,7 +199,7 @@ def _cluster(connection: "Connection", args: argparse.Namespace) -> Cluster:
     if not cluster.ca and not connection.verified:
         what = "expected a CA by which the node knows the API server, found none, because nothing is verified"
         raise Stopped(Exit.REFUSED, f"{what}; give a kubeconfig with its CA, or the node shows its token to anybody")
-    server = (args.node_server or cluster.server).rstrip("/")
+    server = (node_server or cluster.server).rstrip("/")
     if urlsplit(server).scheme != "https":
         what = f"expected an https address of the API server, found {visible(server)}"
         raise Stopped(Exit.REFUSED, f"{what}; give --node-server, or the node shows its token to anybody")

@@ -35,7 +35,7 @@ from nodegate.enrollment.model import NodeName
 from nodegate.enrollment.parse import parse_enrollment
 from nodegate.errors import Malformed
 from nodegate.names import API_GROUP, API_VERSION
-from nodegate.text import listed, visible
+from nodegate.text import counted, listed, visible
 
 _DESCRIPTION = """\
 Check NodeEnrollment and FlannelNetwork manifests before they are applied: what the API server would
@@ -102,7 +102,8 @@ def run(args: argparse.Namespace) -> Exit:
 
 def _summary(findings: list[Finding], objects: int) -> str:
     found = counts(findings)
-    return f"{objects} objects: {found['errors']} errors, {found['warnings']} warnings, {found['infos']} notes"
+    kinds = (("errors", "error"), ("warnings", "warning"), ("infos", "note"))
+    return f"{counted(objects, 'object')}: {', '.join(counted(found[key], word) for key, word in kinds)}"
 
 
 @dataclass(slots=True)

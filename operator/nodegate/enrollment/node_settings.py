@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from nodegate.enrollment.model import Condition, Enrollment, Mode, NodeRef, NodeTemplate, Phase, State, Taint
-from nodegate.text import listed
+from nodegate.text import counted, listed
 
 APPLIED: Final = "NodeSettingsApplied"
 """The condition's type."""
@@ -108,7 +108,11 @@ def _outcome(template: NodeTemplate) -> Condition:
         message = f"Set on the Node, but for what Kubernetes itself sets; take out of spec.node: {listed(refused)}."
         return _condition("Refused", message)
     count = len(entries(template))
-    what = f"The Node carries the {count} entries of spec.node." if count else "Nothing of spec.node is on the Node."
+    what = (
+        f"The Node carries {counted(count, 'setting')} of spec.node."
+        if count
+        else "Nothing of spec.node is on the Node."
+    )
     return Condition(type=APPLIED, status="True", reason="Applied", message=what)
 
 

@@ -35,7 +35,7 @@ from nodegate.flannel.network import (
     Lease,
     Plan,
 )
-from nodegate.flannel.network_rules import network_problems
+from nodegate.flannel.network_rules import foreign_keys, network_problems
 from nodegate.text import listed
 
 _OPENED = frozenset({ChangeClass.NARROWING, ChangeClass.RENUMBERING, ChangeClass.DATAPATH})
@@ -104,7 +104,7 @@ def plan(
     live = None if live_text is None else _read(live_text, network, facts)
     secrets = {**secrets_of(live.config if live is not None else None), **facts.secrets}
     wanted = _read_ours(request_text(network, secrets), network, facts)
-    problems = (*wanted.problems, *network_problems(network, wanted.config, facts))
+    problems = (*wanted.problems, *network_problems(network, wanted.config, facts), *foreign_keys(network, leases))
     old = None if live is None else live.config
     if wanted.config is None or _errors(problems):
         attempted = _attempted(network, wanted.config, old, facts)
@@ -278,13 +278,18 @@ def _action(
         report = _drift(case, found, in_the_way, approved=approved)
         if report is not None:
             return report
-    blockers = [*in_the_way, *held]
+    known = {(each.subnet, each.public_ip) for each in in_the_way}
+    blockers = [*in_the_way, *(each for each in held if (each.subnet, each.public_ip) not in known)]
     if blockers:
-        return Action.BLOCK, f"{found.change_class}: waits for {len(blockers)} leases", blockers
+        return Action.BLOCK, f"{found.change_class}: {_waits(len(blockers))}", blockers
     if found.change_class is ChangeClass.NONE or _is_there(case):
         return Action.NONE, "the config in etcd is what the resource asks for", []
     how = "as approved" if approved else "it strands no lease"
     return Action.WRITE, f"{found.change_class}: {how}", []
+
+
+def _waits(count: int) -> str:
+    return f"waits until {count} leases are gone" if count != 1 else "waits until 1 lease is gone"
 
 
 def _is_there(case: _Case) -> bool:
@@ -301,7 +306,7 @@ def _first_contact(case: _Case, found: _Comparison) -> _Outcome | None:
     differs = case.sound is None or bool(differences(case.sound, case.wanted))
     if adoption is Adoption.REFUSE:
         reason = "spec.adoption is Refuse, and etcd holds a config already"
-        return Action.REFUSE, f"{reason}; write Adopt, or choose another prefix", [Blocker(reason)]
+        return Action.REFUSE, f"{reason}; write Adopt, or choose another prefix", []
     if adoption is Adoption.ADOPT and differs:
         reason = f"spec.adoption is Adopt, and the config in etcd differs ({found.change_class})"
         return Action.BLOCK, f"{reason}; ask for what is there, or write AdoptAndChange", [Blocker(reason)]
@@ -331,7 +336,7 @@ def plan_deletion(network: FlannelNetwork, live_text: str | None, leases: Sequen
         return Plan(change_class=ChangeClass.NONE, action=Action.NONE, message="the config stays as it is")
     if leases:
         blockers = tuple(blocker(lease, "it is in use", facts) for lease in leases)
-        message = f"deletion waits for {len(leases)} leases to end"
+        message = f"deletion: {_waits(len(leases))}"
         return Plan(change_class=ChangeClass.NONE, action=Action.BLOCK, message=message, blocked_by=blockers)
     action = Action.REPORT if network.paused else Action.WRITE
     return Plan(change_class=ChangeClass.NONE, action=action, message="the config is unused and is deleted")

@@ -4,10 +4,11 @@ Rules: pure. A lease concerns a change when its node would lose its subnet or it
 without an end count, and so does whatever cannot be read: an unknown key may be somebody's subnet.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nodegate.flannel.model import Config, Family4, Family6
 from nodegate.flannel.network import Blocker, Change, ChangeClass, Facts, Lease, Reservation
+from nodegate.flannel.ranges import Network, overlapping
 from nodegate.text import visible
 
 _SILENT_TYPES = frozenset({"udp", "alloc"})
@@ -103,16 +104,27 @@ def _order(lease: Lease) -> tuple[int, int, str]:
     return (lease.subnet is None, int(lease.subnet.network_address) if lease.subnet else 0, lease.key)
 
 
-def taken(reservations: Iterable[Reservation], leases: Sequence[Lease]) -> list[tuple[Lease, str]]:
+def taken(reservations: Sequence[Reservation], leases: Sequence[Lease]) -> list[tuple[Lease, str]]:
     """Return the leases that hold a subnet which is reserved for another node, each with the reason."""
-    found = []
-    for reservation in reservations:
-        wanted = reservation.subnet.network
-        for lease in leases:
-            held = lease.subnet is not None and lease.subnet.overlaps(wanted)
-            if held and lease.public_ip != str(reservation.public_ip):
-                found.append((lease, f"{wanted} is reserved for {reservation.public_ip}"))
-    return found
+    wanted = {each.subnet.network: each for each in reservations}
+    return [
+        (lease, f"{each.subnet.network} is reserved for {each.public_ip}")
+        for lease in sorted(leases, key=_order)
+        for each in _reserved(lease, wanted)
+        if lease.public_ip != str(each.public_ip)
+    ]
+
+
+def _reserved(lease: Lease, wanted: Mapping[Network, Reservation]) -> list[Reservation]:
+    """Return the reservations that a lease overlaps; nearly all are of the lease's own length, which is looked up."""
+    if lease.subnet is None or not wanted:
+        return []
+    if lease.subnet in wanted:
+        return [wanted[lease.subnet]]
+    lengths = {network.prefixlen for network in wanted}
+    if lengths == {lease.subnet.prefixlen}:
+        return []
+    return [each for network, each in wanted.items() if overlapping(lease.subnet, [("", network)])]
 
 
 def missing_reservations(reservations: Iterable[Reservation], leases: Sequence[Lease]) -> list[Reservation]:

@@ -5,13 +5,14 @@ names the field of the resource, what was expected and what was found. What flan
 about a config say is `check.read_config`'s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from nodegate.flannel.changes import capacity
 from nodegate.flannel.model import Api, Config, Problem
-from nodegate.flannel.network import Facts, FlannelNetwork, Reservation
+from nodegate.flannel.network import Facts, FlannelNetwork, Lease, Reservation
 from nodegate.flannel.ranges import Network, address_of, interface_of, overlapping
+from nodegate.text import listed
 
 
 def network_problems(network: FlannelNetwork, config: Config | None, facts: Facts) -> tuple[Problem, ...]:
@@ -27,6 +28,18 @@ def network_problems(network: FlannelNetwork, config: Config | None, facts: Fact
         found += [*_overlaps(network, config, facts), *_neighbours(network, config, facts)]
         found += [*_room(config, facts), *_reservations(network, config)]
     return tuple(found)
+
+
+def foreign_keys(network: FlannelNetwork, leases: Iterable[Lease]) -> Iterator[Problem]:
+    """Yield a problem when leases lie below another prefix: they are of another network, or the prefix changed."""
+    below = f"{network.prefix}/subnets"
+    others = [lease.key for lease in leases if not lease.key.startswith(below)]
+    if others:
+        yield Problem(
+            "spec.prefix",
+            f"expected leases below {below}, found {listed(others)}; a prefix never changes: write the one that"
+            " flanneld uses, or make a new FlannelNetwork",
+        )
 
 
 def _store(network: FlannelNetwork) -> Iterator[Problem]:

@@ -26,7 +26,6 @@ PAGE_SIZE: Final = 500
 """Objects in one page of a LIST, the figure of kubectl and client-go."""
 
 _MERGE = {"Content-Type": "application/merge-patch+json"}
-_APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 Body = dict[str, Any] | bytes
 """What is sent: an object, or its JSON already made."""
@@ -107,11 +106,6 @@ class ApiClient:
     async def merge_patch(self, path: str, body: Body, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Apply a JSON merge patch (RFC 7386) and return the answer."""
         return await self._transport.call("patch", path, params, _encode(body), _MERGE)
-
-    async def apply_patch(self, path: str, body: Body, field_manager: str, *, force: bool = True) -> dict[str, Any]:
-        """Apply the object server-side under ``field_manager`` and return the answer."""
-        params = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        return await self._transport.call("patch", path, params, _encode(body), _APPLY)
 
     async def delete(self, path: str, *, uid: str | None = None) -> dict[str, Any]:
         """Delete the object at ``path``; with ``uid``, only that very object (else ``Conflict``)."""

@@ -19,7 +19,7 @@ from tests.unit.cli import samples
 from tests.unit.cli.command import PROGRAM, environment, run, write
 
 SLOW = ("kubernetes", "aiohttp", "kopf", "prometheus_client", "rich", "urllib3")
-VERBS = ("explain", "list", "watch", "doctor", "lint", "flannel", "import", "token", "version", "completion")
+VERBS = ("explain", "list", "watch", "doctor", "lint", "flannel", "import", "token", "bundle", "version", "completion")
 
 
 @pytest.mark.parametrize("words", [(), ("--help",)])
@@ -228,7 +228,7 @@ def test_words_are_completed(words: list[str], expected: list[str]) -> None:
 
 def test_completion_of_names_never_fails_aloud() -> None:
     """Without a cluster no names are offered, and nothing is said."""
-    for verb in ("explain", "token"):
+    for verb in ("explain", "token", "bundle"):
         done = run("__complete", verb, "")
 
         assert (done.returncode, done.stdout, done.stderr) == (0, ":4\n", "")

@@ -250,6 +250,23 @@ def test_secrets_are_read_by_name_when_they_may_not_be_listed() -> None:
     assert examined(answers | {named: 403})["tokens"]["result"] == "skip"
 
 
+@pytest.mark.parametrize(("actions", "result"), [(["Deny", "Audit"], "ok"), (["Warn"], "warn"), (None, "warn")])
+def test_what_a_component_grants_is_fine_under_its_policy(actions: list[str] | None, result: str) -> None:
+    """The right to make Secrets in kube-system is no finding while the component's policy refuses all but tokens."""
+
+    def allows(review: stub.Review) -> bool:
+        asked = review["spec"]["resourceAttributes"]
+        made = (asked["verb"], asked["resource"], asked["namespace"]) == ("create", "secrets", "kube-system")
+        return made or stub.allowed(review)
+
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/tokens.nodegate.dev"
+    bound = {path: {"spec": {"validationActions": actions}}} if actions else {}
+    found = examined(stub.healthy() | bound, allows=allows)["operator-excess"]
+
+    assert found["result"] == result, found
+    assert ("tokens.nodegate.dev" in found["remedy"]) == (result == "warn")
+
+
 @pytest.mark.parametrize(
     ("check", "result", "words", "user", "resource", "answer"),
     [

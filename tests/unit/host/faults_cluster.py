@@ -23,6 +23,7 @@ from nodegate_host.model import (
     RuntimeKind,
     Version,
 )
+from nodegate_host.unitfile import Source, Value
 from tests.unit.host import healthy as h
 
 _CGROUP_FILE = "/etc/containerd/config.toml"
@@ -134,7 +135,13 @@ FAULTS: list[tuple[str, Facts, NodeConfig, str, str]] = [
         WARNING,
         "the program conntrack",
     ),
-    ("bin.conntrack", h.host(mounts=(Mount("/proc/sys", "proc", ("ro",)),)), h.CONFIG, ERROR, "/proc/sys is read-only"),
+    (
+        "bin.conntrack",
+        h.host(mounts=(Mount("/proc/sys", "proc", ("ro",)),)),
+        h.CONFIG,
+        ERROR,
+        "/proc/sys/net is read-only",
+    ),
     (
         "cfg.env",
         replace(
@@ -143,6 +150,17 @@ FAULTS: list[tuple[str, Facts, NodeConfig, str, str]] = [
         h.CONFIG,
         ERROR,
         "/etc/kubernetes/kubelet line 2",
+    ),
+    (
+        "cfg.env",
+        h.units(
+            kubelet=h.unit(
+                "kubelet.service", "${ARGS}", environment={"ARGS": Value("--v=2 --w=3", Source("/etc/k", 1))}
+            )
+        ),
+        h.CONFIG,
+        ERROR,
+        "${ARGS} passes all its flags as one word",
     ),
     ("cfg.labels", h.HEALTHY, h.config("node", labels={"node-role.kubernetes.io/worker": ""}), ERROR, "cannot be set"),
     ("cfg.labels", h.HEALTHY, h.config("node", labels={"example.com/x": "a b"}), ERROR, "example.com/x"),

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from nodegate_host import envfile
 from nodegate_host.checks.engine import Selection, evaluate, run_checks
 from nodegate_host.checks.model import ERROR, FAIL, PASS, SKIPPED, WARNING, Finding
 from nodegate_host.checks.table import BY_ID, CHECKS
 from nodegate_host.facts.model import (
     CgroupSetting,
+    EnvironmentFile,
     Facts,
     HostFacts,
     Interface,
@@ -18,14 +20,18 @@ from nodegate_host.facts.model import (
     Route,
 )
 from nodegate_host.model import (
+    CgroupDriver,
     KubeProxy,
     NodeConfig,
     ProxyMode,
+    RuntimeKind,
     Swap,
+    Version,
 )
 from tests.unit.host import faults_cluster, faults_machine
 from tests.unit.host import healthy as h
 
+_V1 = Version(1, 34, 0)
 _CGROUP_FILE = "/etc/containerd/config.toml"
 _ETH1 = Interface("eth1", ("47.96.40.139/24",))
 _STRANGER = NodeObject("u-2", ready=True, machine_id="other", addresses=("10.0.0.99",))
@@ -109,6 +115,68 @@ def test_evidence_names_file_and_line() -> None:
     found = _found(h.runtime(cgroups=(CgroupSetting("cgroupfs", _CGROUP_FILE, 12, "runc"),)), h.CONFIG, "rt.cgroup")
 
     assert str(found[0].evidence[0]) == f"{_CGROUP_FILE}:12"
+
+
+_REMEDIES = [
+    (
+        "net.firewall",
+        h.network(firewall="ufw"),
+        h.CONFIG,
+        "ufw allow 10250/tcp && ufw allow 8472/udp && ufw allow 30000:32767/tcp",
+    ),
+    (
+        "net.firewall",
+        h.network(firewall="firewalld", open_ports=("10250/tcp", "30000-32767/tcp")),
+        h.CONFIG,
+        "firewall-cmd --permanent --add-port=8472/udp && firewall-cmd --reload",
+    ),
+    (
+        "rt.cgroup",
+        h.HEALTHY,
+        h.config("runtime", cgroup_driver=CgroupDriver.CGROUPFS),
+        f"SystemdCgroup = false in {_CGROUP_FILE}, or runtime.manage: true",
+    ),
+    (
+        "rt.cgroup",
+        h.runtime(cgroups=(CgroupSetting("cgroupfs", "/d.json", 0, "docker"),)),
+        h.config("runtime", kind=RuntimeKind.CRI_DOCKERD),
+        '"exec-opts": ["native.cgroupdriver=systemd"] in /d.json',
+    ),
+    ("cfg.units", h.units(x=h.unit("x.service", load_state="masked")), h.CONFIG, "systemctl unmask x.service"),
+    ("cfg.units", h.units(x=h.unit("x.service", load_state="error")), h.CONFIG, "systemd-analyze verify x.service"),
+    ("host.modules", h.host(modules={**h.HEALTHY.host.modules, "vxlan": "available"}), h.CONFIG, "modprobe vxlan"),
+    ("ip.multi", h.network(interfaces=(*(h.HEALTHY.network.interfaces or ()), _ETH1)), h.CONFIG, "flannel.iface: eth0"),
+]
+
+
+@pytest.mark.parametrize(("identifier", "facts", "config", "remedy"), _REMEDIES)
+def test_a_remedy_fits_this_host(identifier: str, facts: Facts, config: NodeConfig, remedy: str) -> None:
+    """Commands name this host's firewall, files, units and interfaces."""
+    assert [each.remedy for each in _found(facts, config, identifier)] == [remedy]
+
+
+def test_what_switches_the_cri_off_is_named_with_its_line() -> None:
+    """The line of disabled_plugins where it is known, else the runtime's file."""
+    off = _found(h.runtime(cri=False, cri_disabled=f"{_CGROUP_FILE}:3"), h.CONFIG, "rt.socket")[0]
+    other = _found(h.runtime(cri=False), h.CONFIG, "rt.socket")[0]
+
+    assert (str(off.evidence[0]), str(other.evidence[0])) == (f"{_CGROUP_FILE}:3", _CGROUP_FILE)
+
+
+def test_a_flag_is_not_refused_before_its_removal() -> None:
+    """--pod-infra-container-image lives until 1.35."""
+    facts = h.program("kubelet", flags=frozenset())
+    kubelet = h.config("kubelet", extra_args=("--pod-infra-container-image=x",))
+
+    assert _found(facts, replace(kubelet, kubernetes=h.config("kubernetes", version=_V1).kubernetes), "bin.flags") == []
+    assert _found(facts, kubelet, "bin.flags") != []
+
+
+def test_windows_line_ends_are_no_finding() -> None:
+    """They do no harm with them outside of quotes."""
+    files = (EnvironmentFile("/etc/kubernetes/kubelet", envfile.lint("A=1\r\nB=2\r\n")),)
+
+    assert _found(replace(h.HEALTHY, environment_files=files), h.CONFIG, "cfg.env") == []
 
 
 def test_without_facts_checks_are_skipped_and_never_pass_by_accident() -> None:

@@ -1,8 +1,14 @@
 """Environment files as systemd reads them, and the mistakes that the guide's readers make (E18)."""
 
+import json
+
 import pytest
 
 from nodegate_host.envfile import Assignment, lint, parse
+from tests.builders import ROOT
+
+_MEASURED = ROOT / "tests" / "fixtures" / "host" / "envfile" / "systemd-252.json"
+"""Files as text, and the environment that a real systemd 252 gave a program for each."""
 
 
 @pytest.mark.parametrize(
@@ -103,3 +109,13 @@ def test_tells_which_assignment_an_unclosed_quote_swallows() -> None:
 
     assert "KUBELET_ADDRESS" in problem.message
     assert "swallows the assignment of KUBELET_ARGS" in problem.message
+
+
+def test_reads_as_a_real_systemd_did() -> None:
+    """For several hundred files, most of them nonsense, the result is what systemd 252 set."""
+    rows = json.loads(_MEASURED.read_text())
+
+    differ = [text for text, measured in rows if {each.name: each.value for each in parse(text)} != measured]
+
+    assert len(rows) > 300
+    assert differ == []

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nodegate_host.facts import identity, network, programs, runtime, system, units, x509
+from nodegate_host.facts.commands import flag
 from nodegate_host.facts.gather import gather
 from nodegate_host.facts.host import Host
 from nodegate_host.model import CniPlugin
@@ -20,6 +21,10 @@ from nodegate_host.unitfile import Source
 from tests.unit.host import healthy
 
 _RUNTIMES = "plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes"
+_VERSION_2 = """version = 2
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = true
+"""
 _VERSION_3 = f"""version = 3
 [{_RUNTIMES}.runc]
 runtime_type = 'io.containerd.runc.v2'
@@ -296,7 +301,7 @@ def test_arguments_keep_the_place_where_they_are_written(host: Host) -> None:
     assert [each.text for each in found.command] == ["/bin/kubelet", "--v=2", "--w", "--x=--v=2 --w", "a b"]
     assert found.command[1].source == Source("/etc/k", 2)
     assert found.command[4].source == Source("/etc/systemd/system/kubelet.service.d/10-a.conf", 3)
-    assert units.flag(found, "--v") == "2"
+    assert flag(found, "--v") == "2"
 
 
 def test_a_masked_unit_and_a_missing_environment_file_are_seen(host: Host) -> None:
@@ -319,7 +324,7 @@ def test_a_masked_unit_and_a_missing_environment_file_are_seen(host: Host) -> No
     [
         ("", [("runc", "cgroupfs", 0)]),
         (
-            'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n',
+            _VERSION_2,
             [("runc", "systemd", 3)],
         ),
         (
@@ -344,6 +349,25 @@ def test_an_imported_file_has_the_last_word(host: Host) -> None:
     assert [(each.driver, each.file) for each in runtime.containerd_cgroups(host)] == [
         ("systemd", "/etc/containerd/conf.d/a.toml")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('disabled_plugins = ["cri"]\n', 1),
+        ('version = 2\ndisabled_plugins = [\n  "aufs", # old\n  "cri",\n]\nroot = "/x"\n', 2),
+        ("version = 3\ndisabled_plugins = ['io.containerd.cri.v1.runtime']\n", 2),
+        ('disabled_plugins = ["io.containerd.grpc.v1.cri"]\n', 1),
+        ("disabled_plugins = []\n", 0),
+        ('disabled_plugins = ["aufs"]\n[plugins."io.containerd.grpc.v1.cri"]\n', 0),
+        ('disabled_plugins = [\n  "aufs"\n]\nx = "cri"\n', 0),
+    ],
+)
+def test_finds_where_the_cri_is_switched_off(host: Host, text: str, line: int) -> None:
+    """Old and new names, arrays over several lines; other plugins are no matter."""
+    _write(host, "/etc/containerd/config.toml", text)
+
+    assert runtime.cri_disabled(host) == (f"/etc/containerd/config.toml:{line}" if line else "")
 
 
 def test_reads_docker_cgroup_driver(host: Host) -> None:

@@ -101,6 +101,7 @@ _ADDED = [
     ("E13", _replace(_KUBELET, "--bootstrap-kubeconfig", "--experimental-bootstrap-kubeconfig"), _KUBELET, 4),
     ("E18", _replace(_PROXY, '10.254.0.0/16"', '10.254.0.0/16" # the range'), _PROXY, 7),
     ("E18", _replace(_KUBELET, '"--address=10.80.230.57"', "\u201c--address=10.80.230.57\u201d"), _KUBELET, 1),
+    ("E18", _replace(f"{_UNITS}/kubelet.service", "$KUBELET_ARGS", "${KUBELET_ARGS}"), f"{_UNITS}/kubelet.service", 10),
     ("E19", _write("etc/kubernetes/bootstrap.kubeconfig", ""), "etc/kubernetes/bootstrap.kubeconfig", 0),
     ("E30", _replace(_FLANNELD, " -etcd-keyfile=/etc/etcd/ssl/etcd-key.pem", ""), _FLANNELD, 11),
 ]

@@ -1,12 +1,15 @@
 """The verbs preflight, diagnose and explain: exit codes, JSON, selection, redaction; nothing is written."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nodegate_host.redaction import redact
+from nodegate_host.rules.packing import archive
 from tests.builders import ROOT
 from tests.unit.host.sample import call, place
 
@@ -153,6 +156,36 @@ def test_diagnose_shows_no_secret_of_a_journal(tmp_path: Path) -> None:
     assert _TOKEN not in call([*words, "-o", "json"])[1]
 
 
+def test_a_bundle_holds_what_helps_and_no_secret(tmp_path: Path) -> None:
+    """Units, environment files, journal and node.yaml are in it, kubeconfigs and keys are not; tokens are marked."""
+    journal, out = tmp_path / "j", tmp_path / "out.tgz"
+    journal.write_text(f"kubelet[1]: Unauthorized token {_TOKEN}\n")
+    config = tmp_path / "node.yaml"
+    config.write_text(f"bootstrap:\n  token: {_TOKEN}\n")
+    words = ["diagnose", "--root", str(GUIDE), "-c", str(config), "--journal-file", str(journal), "--bundle", str(out)]
+
+    assert call(words)[0] == 0
+    with tarfile.open(out) as tar:
+        texts = {each.name: (tar.extractfile(each) or io.BytesIO()).read().decode() for each in tar.getmembers()}
+
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert "nodegate-diagnosis/files/etc/kubernetes/kubelet" in texts
+    assert "nodegate-diagnosis/files/usr/lib/systemd/system/flanneld.service" in texts
+    assert {
+        "nodegate-diagnosis/journal.txt",
+        "nodegate-diagnosis/diagnosis.json",
+        "nodegate-diagnosis/node.yaml",
+    } <= set(texts)
+    assert not any("kubeconfig" in name or name.endswith((".pem", ".key")) for name in texts)
+    assert not any(_TOKEN in text for text in texts.values())
+    assert call(words)[0] == 9
+
+
+def test_equal_bundles_are_equal_bytes() -> None:
+    """Order, times and owners in the archive are fixed."""
+    assert archive({"b": "1", "a": "2"}) == archive({"a": "2", "b": "1"})
+
+
 @pytest.mark.parametrize(("given", "kind"), [("host.swap", "check"), ("D3", "rule"), ("d3b", "rule"), ("E17", "guide")])
 def test_explain_tells_about_one(given: str, kind: str) -> None:
     """Checks, rules and the guide's errors have a long text and a remedy; case does not matter for rules."""
@@ -182,6 +215,8 @@ def test_explain_lists_all_and_suggests() -> None:
         "    token: supersecretvalue",
         "client-key-data: c3VwZXJzZWNyZXR2YWx1ZQ==",
         "--token=supersecretvalue",
+        '  password = "supersecretvalue"',
+        '"auth": "supersecretvalue",',
         "https://user:supersecretvalue@host/",
         "-----BEGIN EC PRIVATE KEY-----\nsupersecretvalue\n-----END EC PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\nsupersecretvalue",

@@ -1,5 +1,6 @@
 """Which pool enrolls whom, which addresses are recorded, and what a pool's status says."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -158,8 +159,18 @@ def test_why_addresses_are_not_recorded(csr: CsrFacts, pool: Pool, around: Addre
 
 def test_without_a_node_no_address_is_recorded() -> None:
     """A serving request that comes before the Node says nothing about the Node's addresses."""
-    refusal = addresses(make_serving(ip("10.0.8.5")), RANGED, _around(node=make_node(addresses=frozenset())))
-    assert isinstance(refusal, Refusal)
+    csr = make_serving(ip("10.0.8.5"))
+    for around in (_around(make_node(addresses=frozenset())), replace(_around(), node=None)):
+        refusal = addresses(csr, RANGED, around)
+        assert isinstance(refusal, Refusal)
+        assert "not in Node.status.addresses" in refusal.text
+
+
+def test_a_pool_with_a_fault_records_nothing() -> None:
+    """Who is let in cannot be told any more, so no address is given either; nor to a request without one."""
+    stalled = make_pool(addressRanges=["10.0.8.0/22"], tokenIDs=[])
+    for csr, pool in ((make_serving(ip("10.0.8.5")), stalled), (make_serving(dns("node-a")), RANGED)):
+        assert isinstance(addresses(csr, pool, _around()), Refusal)
 
 
 def test_only_an_enrollment_without_addresses_asks_for_some() -> None:
@@ -169,6 +180,7 @@ def test_only_an_enrollment_without_addresses_asks_for_some() -> None:
     assert asks_for_addresses(judge(make_case(csr=csr, node=node, enrollment=bare)))
     assert not asks_for_addresses(judge(make_case(csr=csr, node=node, enrollment=listed)))
     assert not asks_for_addresses(judge(make_case(csr=csr, enrollment=bare)))
+    assert not asks_for_addresses(judge(make_case(csr=csr, node=node, enrollment=None)))
 
 
 def _conditions(pool: Pool, nodes: int = 0, *overlaps: Overlap) -> dict[str, tuple[str, str]]:
@@ -193,5 +205,7 @@ def test_the_status_tells_what_is_wrong() -> None:
     assert _conditions(make_pool(), 3)["Full"] == ("True", "MaxNodesReached")
     assert _conditions(make_pool(), 3)["Ready"] == ("True", "Full")
     assert _conditions(make_pool(), 0, Overlap("b", "node-a"))["PoolConflict"] == ("True", "PatternsOverlap")
+    assert "nodegate.dev/pool=fleet" in outlook(make_pool(), 3, ()).conditions[2].message
+    assert "nodegate.dev/pool" not in outlook(make_pool(), 2, ()).conditions[2].message
     (message,) = (c.message for c in outlook(make_pool(), 0, (Overlap("b", "node-a"),)).conditions[3:])
     assert "b (such as node-a)" in message

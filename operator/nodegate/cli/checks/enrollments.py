@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, skip, some, warn
+from nodegate.cli.checks.outcome import Check, Outcome, fail, ok, skip, some, warn
 from nodegate.cli.checks.probe import Body, Probe
 from nodegate.fields import Fields
-from nodegate.text import visible
+from nodegate.text import counted, visible
 
 _PROCESSED_WITHIN = timedelta(seconds=30)
 """The operator processes a change within a second; this leaves room for a restart."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
-from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, skip, some, warn
+from nodegate.cli.checks.outcome import Check, Outcome, fail, ok, skip, some, warn
 from nodegate.cli.checks.probe import Body, Probe
 from nodegate.cli.enrollment_schema import SPEC
 from nodegate.cli.layout import ago, span_of_time
@@ -12,7 +12,7 @@ from nodegate.cli.schema import Record, Schema
 from nodegate.clock import now
 from nodegate.errors import NotFound
 from nodegate.fields import Fields
-from nodegate.text import visible
+from nodegate.text import counted, visible
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodeenrollments.nodegate.dev"
 """The path of our CRD."""

@@ -97,11 +97,6 @@ def _outcome(check: Check, probe: Probe) -> Outcome:
         )
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number and what it counts, in the plural unless it is one."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def some(names: Sequence[str]) -> str:
     """Return how many names there are and the first of them."""
     return f"{len(names)} ({listed(names)})" if len(names) > LIST_LIMIT else listed(names)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
-from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, some, warn
+from nodegate.cli.checks.outcome import Check, Outcome, fail, ok, some, warn
 from nodegate.cli.checks.probe import Body, Probe
 from nodegate.cli.decisions import Decision, decisions
 from nodegate.csr.decide import judge
@@ -12,7 +12,7 @@ from nodegate.csr.model import Policy
 from nodegate.csr.render import verdict_name
 from nodegate.fields import Fields
 from nodegate.names import MANAGED_SIGNERS
-from nodegate.text import listed, visible
+from nodegate.text import counted, listed, visible
 
 _SIGNED_WITHIN = timedelta(minutes=2)
 """The controller manager signs within seconds; a restart of it takes less than this."""

@@ -6,8 +6,10 @@ RBAC alone. The list of the operator's rights is that of ``manifests/base``; a t
 
 from collections.abc import Iterable
 
-from nodegate.cli.checks.outcome import Check, Outcome, counted, fail, ok, some, warn
+from nodegate.cli.checks.outcome import Check, Outcome, fail, ok, some, warn
 from nodegate.cli.checks.probe import Account, Probe, Right
+from nodegate.errors import NotFound
+from nodegate.fields import Fields
 from nodegate.names import (
     BOOTSTRAP_USER_PREFIX,
     EVERYBODY_GROUP,
@@ -15,6 +17,7 @@ from nodegate.names import (
     NODE_USER_PREFIX,
     NODES_GROUP,
 )
+from nodegate.text import counted, listed
 
 _CERTIFICATES, _OURS = "certificates.k8s.io", "nodegate.dev"
 _REQUESTS = "certificatesigningrequests"
@@ -47,13 +50,23 @@ _EXCESS = (
     Right("sign", _CERTIFICATES, "signers", MANAGED_SIGNERS[0]),
     Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),
     Right("update", _CERTIFICATES, f"{_REQUESTS}/status"),
-    Right("create", _OURS, "nodeenrollments"),
     Right("update", _OURS, "nodeenrollments"),
     Right("get", "", "secrets"),
     Right("create", "", "pods"),
     Right("impersonate", "", "users"),
 )
 """What a stolen token of the operator must not be good for."""
+
+_CONFINED = (
+    (Right("create", _OURS, "nodeenrollments"), "pools.nodegate.dev"),
+    (Right("patch", _OURS, "nodeenrollments"), "pools.nodegate.dev"),
+    (Right("create", "", "secrets", namespace="kube-system"), "tokens.nodegate.dev"),
+    (Right("delete", "", "secrets", namespace="kube-system"), "tokens.nodegate.dev"),
+    (Right("patch", "", "nodes"), "node-settings.nodegate.dev"),
+)
+"""What components grant, each with the policy of the component that confines it (``manifests/components``)."""
+
+_POLICY_BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 
 
 def _words(rights: Iterable[Right]) -> str:
@@ -80,7 +93,23 @@ def _excess(probe: Probe) -> Outcome:
     if more:
         remedy = "Take these rights away: who can ask and approve, or enroll, can let anybody in."
         return warn(f"{who.user} may also: {_words(more)}", remedy)
-    return ok("none of the rights that would let it admit nodes by itself")
+    held = [(right, policy) for right, policy in _CONFINED if probe.may(who, right)]
+    loose = [(right, policy) for right, policy in held if not _is_bound(probe, policy)]
+    if loose:
+        policies = listed(dict.fromkeys(policy for _, policy in loose))
+        remedy = f"Apply the whole component, its admission policy included: {policies}."
+        return warn(f"{who.user} may, without a policy that confines it: {_words(r for r, _ in loose)}", remedy)
+    confined = f"; {counted(len(held), 'right')} of components confined by their policies" if held else ""
+    return ok(f"none of the rights that would let it admit nodes by itself{confined}")
+
+
+def _is_bound(probe: Probe, policy: str) -> bool:
+    """Tell whether an admission policy of ours is bound, and refuses."""
+    try:
+        body = probe.one(f"{_POLICY_BINDINGS}/{policy}")
+    except NotFound:
+        return False
+    return "Deny" in Fields(body).child("spec").texts("validationActions")
 
 
 def _bootstrap(probe: Probe) -> Outcome:

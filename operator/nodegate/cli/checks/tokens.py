@@ -6,14 +6,14 @@ shown. Without the right to list Secrets each is read by name, as long as they a
 
 from collections.abc import Mapping
 
-from nodegate.cli.checks.outcome import Check, Outcome, counted, ok, skip, some, warn
+from nodegate.cli.checks.outcome import Check, Outcome, ok, skip, some, warn
 from nodegate.cli.checks.probe import Body, Probe
 from nodegate.cli.tokens import SECRETS, Token, parse_token
 from nodegate.enrollment.tokens import SECRET_TYPE, secret_name
 from nodegate.errors import Forbidden, Malformed, NotFound
 from nodegate.fields import Fields
 from nodegate.names import BOOTSTRAP_GROUP
-from nodegate.text import visible
+from nodegate.text import counted, visible
 
 _READ_SINGLY = 50
 """Secrets that are read by name when they may not be listed."""

@@ -121,6 +121,18 @@ async def test_a_member_that_names_no_cluster_gets_no_write(fake: FakeEtcd) -> N
     assert {method for method, _ in fake.seen} == {"GET"}
 
 
+async def test_a_write_whose_questions_fail_was_not_sent(fake: FakeEtcd) -> None:
+    """The connection breaks at the question for the version: nothing is open, and the error says so."""
+    fake.answers["/version"] = [hang_up]
+    async with _client(fake) as client:
+        with pytest.raises(EtcdError) as refused:
+            await client.write_reservation("/net/subnets/x", b"v", 0)
+
+    assert refused.value.reason is Reason.UNAVAILABLE
+    assert not refused.value.outcome_unknown
+    assert {path for _, path in fake.seen} == {"/version"}
+
+
 @pytest.mark.parametrize("api", Api)
 async def test_a_write_is_sent_once_before_somebody_looks(fake: FakeEtcd, api: Api) -> None:
     """The connection breaks under a write: nothing in the client or below it sends that again by itself."""

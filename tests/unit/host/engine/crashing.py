@@ -1,16 +1,14 @@
-"""A process that applies the second wish to a scene and kills itself at one point: ``crashing.py FOLDER POINT``.
+"""A process that applies a wish to a scene and kills itself at one point, as a power cut would.
 
-With POINT ``-`` it runs to its end and prints every point that it passes, one a line. With a third word, ``undo``, the
-second wish is one whose kubelet fails, so that the way back is passed as well.
+The process is a fork of the test, so that a crash costs milliseconds; the hook that kills is given to the engine from
+outside and exists nowhere else.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 from nodegate_host.engine.states import Wish
 from tests.unit.host.engine.scene import KUBELET, Scene, run_apply, second, unit_text
@@ -19,22 +17,36 @@ from tests.unit.host.engine.scene import KUBELET, Scene, run_apply, second, unit
 def failing() -> Wish:
     """Return the second wish with a kubelet that fails."""
     text = unit_text("kubelet", "CRASH\n").encode()
-    return replace(
-        second(), files=tuple(replace(each, content=text) if each.path == KUBELET else each for each in second().files)
-    )
+    files = tuple(replace(each, content=text) if each.path == KUBELET else each for each in second().files)
+    return replace(second(), files=files)
 
 
-def main(folder: Path, wanted: str, wish: Wish) -> None:
-    """Apply `wish`, and end at `wanted` as a power cut would."""
+def apply_and_die(scene: Scene, wish: Wish, wanted: str) -> tuple[int, list[str]]:
+    """Apply `wish` in a process of its own that dies at `wanted` (nowhere, if there is no such point).
 
+    Returns:
+        The process's exit code, negative for a signal, and the points that it passed.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _child(scene, wish, wanted, writer)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        points = lines.read().splitlines()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), points
+
+
+def _child(scene: Scene, wish: Wish, wanted: str, writer: int) -> None:
     def at(point: str) -> None:
-        sys.stdout.write(f"{point}\n")
-        sys.stdout.flush()
+        os.write(writer, f"{point}\n".encode())
         if point == wanted:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_apply(Scene(folder / "root", folder / "home").site(at), wish)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], failing() if sys.argv[3:] == ["undo"] else second())
+    code = 1
+    try:
+        run_apply(scene.site(at), wish)
+        code = 0
+    finally:
+        # Never back into the test runner, whatever happened.
+        os._exit(code)

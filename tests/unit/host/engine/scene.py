@@ -18,7 +18,7 @@ from nodegate_host.engine.health import Patience
 from nodegate_host.engine.live import gather
 from nodegate_host.engine.plan import make_plan
 from nodegate_host.engine.recovery import recover
-from nodegate_host.engine.site import Site
+from nodegate_host.engine.sites import Site
 from nodegate_host.engine.states import Plan, Wish
 from nodegate_host.engine.systemd import Systemctl
 from nodegate_host.model import File, Unit

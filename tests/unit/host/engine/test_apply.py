@@ -290,6 +290,23 @@ def test_only_limits_an_apply_to_a_unit(scene: Scene) -> None:
     assert scene.site().generations.object(2, first().files[1].sha256) == b"maxPods: 110\n"
 
 
+def test_files_of_the_host_take_effect_at_once(scene: Scene) -> None:
+    """Modules are loaded before sysctls are set, and a running NetworkManager is told to read again, not restarted."""
+    paths = ("/etc/sysctl.d/90-x.conf", "/etc/modules-load.d/x.conf", "/etc/NetworkManager/conf.d/90-x.conf")
+    (scene.home / "stranger/NetworkManager.service").touch()
+    (scene.home / "active/NetworkManager.service").write_text("active\n")
+    (scene.home / "pid/NetworkManager.service").write_text("7\n")
+
+    run_apply(scene.site(), replace(first(), files=(*first().files, *(File(path, b"x\n") for path in paths))))
+
+    calls = [call for call in scene.calls("systemctl re") if "systemd-" in call or "NetworkManager" in call]
+    assert calls == [
+        "systemctl reload -- NetworkManager.service",
+        "systemctl restart -- systemd-modules-load.service",
+        "systemctl restart -- systemd-sysctl.service",
+    ]
+
+
 def test_without_start_nothing_starts(scene: Scene) -> None:
     """--no-start writes and enables, and the next apply starts what does not run."""
     run_apply(scene.site(), replace(first(), start=False))

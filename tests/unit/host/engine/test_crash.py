@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from nodegate_host.engine import journal
 from nodegate_host.engine.recovery import recover
-from tests.builders import ROOT
+from nodegate_host.engine.states import Wish
+from tests.unit.host.engine.crashing import apply_and_die, failing
 from tests.unit.host.engine.scene import Scene, first, link_scripts, make_scene, plan_of, run_apply, second
 
 
@@ -24,12 +23,14 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = make_scene(folder)
     scene.put("/etc/other/theirs.conf", "theirs\n", 0o640)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+        _on_path(folder, patch)
         run_apply(scene.site(), first())
     return folder
 
 
-# Each point is a process of its own and two runs of the engine; a busy machine needs minutes for all of them.
+_PATH = os.environ["PATH"]
+
+# Each point is two runs of the engine with a dozen calls of the scripts; a busy machine needs minutes for all.
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -41,33 +42,29 @@ def _copy(applied: Path, folder: Path) -> Scene:
     return scene
 
 
-def _crash(folder: Path, point: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'node'}",
-    }
-    command = [sys.executable, "-m", "tests.unit.host.engine.crashing", str(folder), point, *words]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+def _on_path(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("PATH", f"{folder / 'bin'}:{_PATH}")
 
 
-def _points(applied: Path, folder: Path, *words: str) -> list[str]:
-    _copy(applied, folder)
-    done = _crash(folder, "-", *words)
-    assert done.returncode == 0, done.stderr
-    return list(dict.fromkeys(done.stdout.splitlines()))
+def _points(applied: Path, folder: Path, wish: Wish) -> list[str]:
+    scene = _copy(applied, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        _on_path(folder, patch)
+        code, points = apply_and_die(scene, wish, "nowhere")
+    assert code == 0
+    return list(dict.fromkeys(points))
 
 
 @pytest.fixture(scope="module")
 def points(applied: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return every point that an apply of the second wish passes."""
-    return _points(applied, tmp_path_factory.mktemp("points"))
+    return _points(applied, tmp_path_factory.mktemp("points"), second())
 
 
 @pytest.fixture(scope="module")
 def points_back(applied: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return every point of an apply that fails and goes back."""
-    return _points(applied, tmp_path_factory.mktemp("points-back"), "undo")
+    return _points(applied, tmp_path_factory.mktemp("points-back"), failing())
 
 
 def test_there_are_points_everywhere(points: list[str], points_back: list[str]) -> None:
@@ -99,9 +96,10 @@ def _assert_is_first(scene: Scene) -> None:
     assert journal.read(scene.site().disk) is None
 
 
-def _killed_at(applied: Path, folder: Path, point: str, *words: str) -> Scene:
+def _killed_at(applied: Path, folder: Path, point: str, wish: Wish, patch: pytest.MonkeyPatch) -> Scene:
     scene = _copy(applied, folder)
-    assert _crash(folder, point, *words).returncode == -signal.SIGKILL
+    _on_path(folder, patch)
+    assert apply_and_die(scene, wish, point)[0] == -signal.SIGKILL
     return scene
 
 
@@ -109,11 +107,8 @@ def test_apply_after_a_crash_converges(
     applied: Path, points: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the point, applying again gives the second wish, running, with nothing left over."""
-    path = os.environ["PATH"]
     for number, point in enumerate(points):
-        folder = tmp_path / str(number)
-        scene = _killed_at(applied, folder, point)
-        monkeypatch.setenv("PATH", f"{folder / 'bin'}:{path}")
+        scene = _killed_at(applied, tmp_path / str(number), point, second(), monkeypatch)
 
         run_apply(scene.site(), second())
 
@@ -124,11 +119,8 @@ def test_recovery_after_a_crash_gives_one_or_the_other(
     applied: Path, points: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the commit recovery gives the first wish, after it the second; never something between."""
-    path = os.environ["PATH"]
     for number, point in enumerate(points):
-        folder = tmp_path / str(number)
-        scene = _killed_at(applied, folder, point)
-        monkeypatch.setenv("PATH", f"{folder / 'bin'}:{path}")
+        scene = _killed_at(applied, tmp_path / str(number), point, second(), monkeypatch)
 
         recover(scene.site())
 
@@ -140,11 +132,8 @@ def test_a_crash_on_the_way_back_is_undone_too(
     applied: Path, points_back: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed at any point of the way back, the next recovery still gives the first wish."""
-    path = os.environ["PATH"]
     for number, point in enumerate(each for each in points_back if each.startswith("undone")):
-        folder = tmp_path / str(number)
-        scene = _killed_at(applied, folder, point, "undo")
-        monkeypatch.setenv("PATH", f"{folder / 'bin'}:{path}")
+        scene = _killed_at(applied, tmp_path / str(number), point, failing(), monkeypatch)
 
         recover(scene.site())
 

@@ -11,7 +11,7 @@ import pytest
 
 from nodegate_host.engine.mounts import mount_points, remove_tree
 from nodegate_host.engine.reset import Reset, Wanted
-from tests.unit.host.engine.scene import CONFIG, Scene, first, run_apply
+from tests.unit.host.engine.scene import CONFIG, Scene, first, run_apply, second
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 
@@ -30,6 +30,19 @@ def test_only_our_files_go(scene: Scene) -> None:
     assert scene.enabled() == []
     assert set(scene.active().values()) == {"inactive"}
     assert scene.site().generations.numbers() == []
+
+
+def test_what_our_units_wrote_goes(scene: Scene) -> None:
+    """Files that our units wrote while they ran go, also those of an earlier generation; a like file stays."""
+    run_apply(scene.site(), replace(first(), generated=("/etc/cni/net.d/10-flannel.conflist",)))
+    run_apply(scene.site(), replace(second(), generated=("/run/flannel/docker",)))
+    for path in ("/etc/cni/net.d/10-flannel.conflist", "/run/flannel/docker", "/etc/cni/net.d/20-theirs.conflist"):
+        scene.put(path, "x")
+
+    Reset(scene.site(), Wanted()).run()
+
+    assert [each.name for each in (scene.root / "etc/cni/net.d").iterdir()] == ["20-theirs.conflist"]
+    assert not (scene.root / "run/flannel/docker").exists()
 
 
 def test_adopted_files_come_back(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodegate_host.engine.atomic import Disk
+from nodegate_host.engine.keys import fingerprint_of_key
 from nodegate_host.engine.lock import held
 from nodegate_host.exits import Exit
 from tests.unit.host import sample
@@ -151,3 +152,29 @@ def test_enroll_prints_what_enrollment_needs(words: list[str]) -> None:
     assert body["summary"]["addresses"]
     assert body["summary"]["publicKeySHA256"] is None
     assert "rotateCertificates" in body["summary"]["reason"]
+
+
+def test_a_key_that_may_be_chosen_is_made_and_pinned(words: list[str]) -> None:
+    """Without rotation the kubelet uses the key that it finds, so enroll makes it and prints its fingerprint."""
+    config = Path(words[3])
+    config.write_text(config.read_text() + "kubelet: {config: {rotateCertificates: false}}\n")
+
+    first = json.loads(_call(["-o", "json", *words], "enroll", "--print")[1])["summary"]["publicKeySHA256"]
+    second = json.loads(_call(["-o", "json", *words], "enroll", "--print")[1])["summary"]["publicKeySHA256"]
+
+    key = _at(words, "/var/lib/kubelet/pki/kubelet-client.key.tmp")
+    assert first == second == fingerprint_of_key(key.read_bytes())
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_verify_judges_and_status_does_not(words: list[str]) -> None:
+    """A node without a certificate is 6 for verify, with the answer by its id, and 0 for status."""
+    _call(words, "apply", "--yes")
+
+    code, out, _ = _call(["-o", "json", *words], "verify")
+    results = {each["id"]: each["result"] for each in json.loads(out)["items"]}
+
+    assert code == Exit.UNHEALTHY
+    assert results["identity.certificate"] == "fail"
+    assert results["files.applied"] == "pass"
+    assert _call(words, "status")[0] == Exit.OK
