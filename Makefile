@@ -9,7 +9,7 @@ CLUSTER ?= local
 K ?=
 
 .DEFAULT_GOAL := help
-.PHONY: host-pyz help setup binaries fmt lint type arch check unit integration test hosts demo bench fuzz cluster-up cluster-down run verify docs lock image ci clean
+.PHONY: host-pyz help setup binaries fmt lint type arch check unit integration test hosts demo bench fuzz mutate cluster-up cluster-down run verify docs lock image ci clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,8 +76,13 @@ demo: $(STAMP) ## The main job on a real control plane, told step by step
 bench: $(STAMP) binaries ## Measure against a raw client in the same run
 	$(BIN)/python -m hack.bench
 
-fuzz: $(STAMP) ## Feed the parser mutated requests for a while
+fuzz: FUZZ_SECONDS ?= 60
+fuzz: $(STAMP) ## Feed the parsers bent requests: hypothesis, then atheris for FUZZ_SECONDS
 	$(BIN)/pytest -q tests/property --hypothesis-seed=random
+	@$(BIN)/python -m hack.fuzz --seconds $(FUZZ_SECONDS)
+
+mutate: $(STAMP) ## Change decisions one by one; each change fails a test or has its reason
+	@$(BIN)/python -m hack.mutate
 
 cluster-up: $(STAMP) ## Start a control plane to play with (CLUSTER=local, kind or current)
 	@$(BIN)/python -m hack.cluster up --engine $(CLUSTER)

@@ -176,6 +176,7 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "docs/configuration.md": between("settings", settings_table),
     "docs/troubleshooting.md": reasons,
     "docs/crd/nodeenrollment.md": partial(fields_of, "nodeenrollments.nodegate.dev.yaml"),
+    "docs/crd/flannelnetwork.md": partial(fields_of, "flannelnetworks.nodegate.dev.yaml"),
     "docs/crd/nodeenrollmentpool.md": partial(fields_of, "pools/nodeenrollmentpools.nodegate.dev.yaml"),
 }
 """Every document with generated parts, and what rewrites it."""

@@ -13,6 +13,7 @@ MODULES = (
 
 TESTS = (
     "tests/unit/csr/test_decide.py",
+    "tests/unit/csr/test_findings_said.py",
     "tests/unit/csr/test_limits.py",
     "tests/unit/csr/test_node_state.py",
     "tests/unit/csr/test_parse.py",

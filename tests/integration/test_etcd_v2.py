@@ -12,7 +12,7 @@ from hack.cluster.etcd_members import EtcdMembers
 from hack.cluster.etcd_v2 import EtcdV2, find_etcd_v2
 from nodegate.flannel.etcd.client import EtcdClient
 from nodegate.flannel.etcd.errors import Reason
-from nodegate.flannel.etcd.values import Change, KeyValue, Kind, Limits, Lost, Snapshot, Written
+from nodegate.flannel.etcd.values import Change, Endpoints, KeyValue, Kind, Limits, Lost, Snapshot, Written
 from nodegate.flannel.model import Api
 from tests.integration.etcd_lab import (
     CONFIG,
@@ -216,6 +216,29 @@ async def test_a_lease_that_expires_is_told(store: _Store) -> None:
 
     assert (first.kind, first.key, first.value) == (Kind.PUT, LEASE, PUBLIC_IP)
     assert (second.kind, second.key) == (Kind.DELETE, LEASE)
+
+
+async def test_a_quiet_watch_does_not_fall_behind(store: _Store) -> None:
+    """A thousand events elsewhere make etcd forget where a quiet watch began; having searched them, it goes on."""
+    limits = Limits(total_s=60.0, watch_idle_s=0.2)
+    elsewhere = EtcdClient(
+        Endpoints(tuple(store.members.endpoints)), credentials_of(store.members), Api.V2, "/kube-centos/other"
+    )
+    async with store.client(limits=limits) as watcher, store.client() as writer, elsewhere as other:
+        revision = (await watcher.read()).revision
+        task = asyncio.create_task(_collected(watcher, revision + 1, PUBLIC_IP))
+        key = "/kube-centos/other/subnets/10.0.0.0-24"
+        outcome = await other.write_reservation(key, b"0", 0)
+        for number in range(1, 1010):
+            assert isinstance(outcome, Written)
+            outcome = await other.write_reservation(key, str(number).encode(), outcome.mod_revision)
+        # Long enough for the watch to be opened again after etcd has forgotten.
+        await asyncio.sleep(5 * limits.watch_idle_s)
+        assert isinstance(await writer.write_reservation(LEASE, PUBLIC_IP, 0), Written)
+        async with asyncio.timeout(60):
+            changes = await task
+
+    assert [(change.kind, change.key) for change in changes] == [(Kind.PUT, LEASE)]
 
 
 async def test_what_etcd_has_forgotten_asks_for_a_new_reading(store: _Store) -> None:

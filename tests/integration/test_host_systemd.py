@@ -301,9 +301,11 @@ def test_an_unapproved_node_is_waiting_and_may_join_again(host: Host) -> None:
     assert _show(host, "kubelet.service", "ActiveState") == "active"
     host.put(pem, certificate, 0o600)
     _tool(host, *APPLY)
-    host.put("/root/new.kubeconfig", FILES["/etc/nodegate/kube-proxy.kubeconfig"][0].replace("made-up", "new"), 0o600)
+    host.put(
+        "/etc/nodegate/new.kubeconfig", FILES["/etc/nodegate/kube-proxy.kubeconfig"][0].replace("made-up", "new"), 0o600
+    )
     # Nobody answers for an API server here, so following the join ends with 6.
-    _tool(host, "rejoin", "--yes", "--wait", "0", "--bootstrap-kubeconfig", "/root/new.kubeconfig", expect=6)
+    _tool(host, "rejoin", "--yes", "--wait", "0", "--bootstrap-kubeconfig", "/etc/nodegate/new.kubeconfig", expect=6)
     assert host.run("test", "-e", pem, check=False).returncode == 1
     assert "token: new" in host.read("/etc/kubernetes/bootstrap.kubeconfig")
     assert _show(host, "kubelet.service", "ActiveState") == "active"

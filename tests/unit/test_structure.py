@@ -91,8 +91,9 @@ def test_functions_are_short_and_plain() -> None:
 
 
 def _lint(root: Path) -> subprocess.CompletedProcess[str]:
-    """Run the architecture's law over a tree; it reads pyproject.toml there and imports from its operator/."""
-    script = f"import sys; sys.path.insert(0, {str(root / 'operator')!r}); sys.argv = ['lint-imports', '--no-cache']; "
+    """Run the architecture's law over a tree; it reads pyproject.toml there and imports from its packages."""
+    paths = [str(root / "operator"), str(root / "node")]
+    script = f"import sys; sys.path[:0] = {paths!r}; sys.argv = ['lint-imports', '--no-cache']; "
     script += "from importlinter.cli import lint_imports_command; lint_imports_command()"
     return subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
 
@@ -101,7 +102,8 @@ def _lint(root: Path) -> subprocess.CompletedProcess[str]:
 def _tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package and its law."""
     root = tmp_path_factory.mktemp("tree")
-    shutil.copytree(_PACKAGE, root / "operator" / "nodegate", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("operator/nodegate", "node/nodegate_host"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     return root
 
@@ -120,6 +122,8 @@ _VIOLATIONS = {
     "The API client knows nothing": ("kube/client.py", "nodegate.csr.model"),
     "The plugin explains and never acts": ("cli/explain.py", "kopf"),
     "Only enrollment handlers, credentials and startup know kopf": ("csr/render.py", "kopf"),
+    "The host tool stands alone": ("../../node/nodegate_host/exits.py", "nodegate.text"),
+    "The host tool's model": ("../../node/nodegate_host/model.py", "subprocess"),
 }
 """The start of each contract's name, a module, and what it must not import."""
 

@@ -45,7 +45,9 @@ def checked(
 ) -> list[str]:
     """Run the checks and tell the warnings; return the errors as sentences."""
     errors = []
-    for finding in run_checks(gather(surroundings.root, config, targets=targets), config, selection):
+    # Relative paths of the file's inputs are beside it, not in the working directory.
+    facts = gather(surroundings.root, config, targets=targets, base=surroundings.config.parent)
+    for finding in run_checks(facts, config, selection):
         if finding.severity == ERROR:
             errors.append(f"{finding.id}: {finding.message}; {finding.remedy}")
         else:

@@ -83,6 +83,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> Exit:
     """Judge, print, and return what to end with."""
+    if [*(args.filename or ()), args.live, args.leases, *(args.facts or ())].count(STDIN) > 1:
+        raise Malformed("expected - for one of -f, --live, --leases and --with, found it twice; stdin can be read once")
     network = _network(args.filename or [])
     live = None if args.live is None else _text(args.live)
     leases = [] if args.leases is None else read_leases(_text(args.leases), visible(args.leases))

@@ -24,9 +24,6 @@ from nodegate.flannel.golang import Kind, Mismatch, Value
 from nodegate.flannel.model import Backend, OptionValue, Version
 from nodegate.text import visible
 
-_REDACTED = "redacted:"
-"""How the fingerprint begins that stands in a secret's place in our own status; it is taken for a right one."""
-
 _WIREGUARD_KEY_BYTES = 32
 _NARROW_VNI = 65535
 _TYPE = golang.fold("Type")
@@ -155,7 +152,7 @@ def _judge_wireguard(options: dict[str, OptionValue], findings: Findings) -> Non
     if mode not in WIREGUARD_MODES:
         found = f"expected one of {', '.join(WIREGUARD_MODES)}, found {visible(str(mode)) or 'none'}"
         findings.refuse("no valid Mode configured", "Backend.Mode", found)
-    if psk and not psk.startswith(_REDACTED) and not _is_wireguard_key(psk):
+    if psk and not _is_wireguard_key(psk):
         found = f"expected {_WIREGUARD_KEY_BYTES} bytes in base64, as `wg genpsk` prints them, found other text"
         findings.refuse("could not parse psk", "Backend.PSK", found)
 

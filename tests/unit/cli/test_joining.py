@@ -47,7 +47,7 @@ def refused(answers: Mapping[str, Any], *words: str) -> tuple[int, str]:
             4,
             "expected spec.bootstrap.tokenID in NodeEnrollment node-a, found none; make",
         ),
-        ({NODE: stub.enrolled(bootstrap={"token": {"issue": True}})}, 4, "the operator has not seen the enrollment yet"),
+        ({NODE: stub.enrolled(bootstrap={"token": {"issue": True}})}, 4, "the operator has not seen the enrollment"),
         ({NODE: PINNED}, 4, "expected the Secret kube-system/bootstrap-token-abcdef"),
         ({NODE: PINNED, NAMED: 403}, 4, "Forbidden"),
         ({NODE: PINNED, NAMED: stub.secret(expiration=stub.PAST)}, 4, "it expired at 2020-01-01T00:00:00+00:00"),

@@ -125,6 +125,19 @@ def test_only_one_network_is_judged(tmp_path: Path) -> None:
     assert run("flannel", "plan").returncode == 2
 
 
+def test_stdin_is_read_once(tmp_path: Path) -> None:
+    """A second reader of stdin would find nothing and take it for an empty value."""
+    words = _files(tmp_path, CASES["classes/nothing"])
+    text = (tmp_path / "live.json").read_text()
+
+    once = run("flannel", "plan", *words, "--live", "-", "--exit-code", text=text)
+    twice = run("flannel", "plan", *words, "--live", "-", "--leases", "-", text=text)
+
+    assert (once.returncode, twice.returncode) == (0, 2)
+    assert "class" not in twice.stdout
+    assert "stdin can be read once" in twice.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nodegate_host.facts import identity, network, programs, runtime, system, units, x509
+from nodegate_host.facts import identity, network, programs, system, units, x509
 from nodegate_host.facts.commands import flag
 from nodegate_host.facts.gather import gather
 from nodegate_host.facts.host import Host
@@ -20,19 +20,6 @@ from nodegate_host.model import CniPlugin
 from nodegate_host.unitfile import Source
 from tests.unit.host import healthy
 
-_RUNTIMES = "plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes"
-_VERSION_2 = """version = 2
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  SystemdCgroup = true
-"""
-_VERSION_3 = f"""version = 3
-[{_RUNTIMES}.runc]
-runtime_type = 'io.containerd.runc.v2'
-[{_RUNTIMES}.crun.options]
-SystemdCgroup = true # yes
-[{_RUNTIMES}.kata]
-runtime_type = 'io.containerd.kata.v2'
-"""
 _FROM = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -317,68 +304,6 @@ def test_a_masked_unit_and_a_missing_environment_file_are_seen(host: Host) -> No
     assert found["flanneld.service"].missing_environment == (
         ("/etc/sysconfig/flanneld", "/usr/lib/systemd/system/flanneld.service:2"),
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", [("runc", "cgroupfs", 0)]),
-        (
-            _VERSION_2,
-            [("runc", "systemd", 3)],
-        ),
-        (
-            _VERSION_3,
-            [("runc", "cgroupfs", 2), ("crun", "systemd", 5)],
-        ),
-    ],
-)
-def test_reads_containerd_cgroup_drivers(host: Host, text: str, found: list[tuple[str, str, int]]) -> None:
-    """Versions 2 and 3, several runtimes, those that are no runc left out, the default without a word."""
-    _write(host, "/etc/containerd/config.toml", text)
-
-    assert [(each.runtime, each.driver, each.line) for each in runtime.containerd_cgroups(host)] == found
-
-
-def test_an_imported_file_has_the_last_word(host: Host) -> None:
-    """Imports of containerd are read after the file that names them."""
-    section = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\nSystemdCgroup = "
-    _write(host, "/etc/containerd/config.toml", f'imports = ["/etc/containerd/conf.d/*.toml"]\n{section}false\n')
-    _write(host, "/etc/containerd/conf.d/a.toml", f"{section}true\n")
-
-    assert [(each.driver, each.file) for each in runtime.containerd_cgroups(host)] == [
-        ("systemd", "/etc/containerd/conf.d/a.toml")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ('disabled_plugins = ["cri"]\n', 1),
-        ('version = 2\ndisabled_plugins = [\n  "aufs", # old\n  "cri",\n]\nroot = "/x"\n', 2),
-        ("version = 3\ndisabled_plugins = ['io.containerd.cri.v1.runtime']\n", 2),
-        ('disabled_plugins = ["io.containerd.grpc.v1.cri"]\n', 1),
-        ("disabled_plugins = []\n", 0),
-        ('disabled_plugins = ["aufs"]\n[plugins."io.containerd.grpc.v1.cri"]\n', 0),
-        ('disabled_plugins = [\n  "aufs"\n]\nx = "cri"\n', 0),
-    ],
-)
-def test_finds_where_the_cri_is_switched_off(host: Host, text: str, line: int) -> None:
-    """Old and new names, arrays over several lines; other plugins are no matter."""
-    _write(host, "/etc/containerd/config.toml", text)
-
-    assert runtime.cri_disabled(host) == (f"/etc/containerd/config.toml:{line}" if line else "")
-
-
-def test_reads_docker_cgroup_driver(host: Host) -> None:
-    """The flag wins over daemon.json, which wins over the default of the hierarchy."""
-    assert runtime.docker_cgroups(None, {"exec-opts": ["native.cgroupdriver=systemd"]}, 1)[0].driver == "systemd"
-    assert runtime.docker_cgroups(None, {}, 1)[0].driver == "cgroupfs"
-    assert runtime.docker_cgroups(None, {}, 2)[0].driver == "systemd"
-    unit = healthy.unit("docker.service", "--exec-opt", "native.cgroupdriver=cgroupfs")
-    assert runtime.docker_cgroups(unit, {"exec-opts": ["native.cgroupdriver=systemd"]}, 2)[0].driver == "cgroupfs"
-    _write(host, "/etc/docker/daemon.json", "{broken")
-    assert runtime.daemon_json(host) == {}
 
 
 def test_gathers_a_whole_root_directory_without_running_anything(host: Host) -> None:
