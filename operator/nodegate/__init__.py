@@ -5,6 +5,8 @@ NodeEnrollment of that name and approves, denies or holds it. The map of rooms:
 
 - ``csr``: may this signing request be approved?
 - ``enrollment``: the NodeEnrollment resource.
+- ``pool``: fleets whose enrollments are made as their nodes come.
+- ``flannel``: flannel's network config in etcd.
 - ``kube``: the API server: client, informer, queue, credentials.
 - ``cli``: the ``kubectl nodegate`` plugin, one file a verb.
 

@@ -8,6 +8,7 @@ JSON object a line, without a traceback and without the secret half of any token
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hack.operator_process import OperatorProcess
 from tests.integration.lab import Lab, log_lines
 
 BASE = Path(__file__).parents[2] / "manifests" / "base"
+COMPONENTS = BASE.parent / "components"
 APPLY = ("apply", "--server-side", "--force-conflicts")
 RELIST = ("--relist-seconds", "10")
 
@@ -30,6 +32,19 @@ def install(cluster: Cluster) -> Path:
     cluster.kubectl(*APPLY, "-k", str(BASE))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/nodeenrollments.nodegate.dev")
     return cluster.service_account_kubeconfig("nodegate-system", "nodegate")
+
+
+@contextmanager
+def component(cluster: Cluster, name: str) -> Iterator[None]:
+    """Apply the objects of a kustomize component beside the base, and take them away afterwards."""
+    files = [str(path) for path in sorted((COMPONENTS / name).glob("[0-9]*.yaml"))]
+    for file in files:
+        cluster.kubectl(*APPLY, "-f", file)
+    try:
+        yield
+    finally:
+        for file in files:
+            cluster.kubectl("delete", "--ignore-not-found", "-f", file)
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,10 @@ import pytest
 from hack.cluster import Cluster
 from hack.impersonation import Connection, Identity
 from tests.integration.lab import MERGE, NODES, Joined, Lab
-from tests.integration.operator_fixtures import APPLY, BASE, Start
+from tests.integration.operator_fixtures import Start, component
 
 pytestmark = pytest.mark.integration
 
-COMPONENT = BASE.parent / "components" / "node-settings"
 ACCOUNT = Identity("system:serviceaccount:nodegate-system:nodegate", ("system:serviceaccounts", "system:authenticated"))
 SETTINGS: dict[str, Any] = {
     "labels": {"node-role.kubernetes.io/worker": "", "example.com/rack": "r12"},
@@ -28,23 +27,17 @@ SETTINGS: dict[str, Any] = {
 FOREIGN = {"key": "example.com/other", "value": "x", "effect": "NoSchedule"}
 
 
-@pytest.fixture(name="component", scope="module")
-def _component(cluster: Cluster, account: Path) -> Iterator[Path]:
+@pytest.fixture(name="granted", scope="module")
+def _granted(cluster: Cluster, account: Path) -> Iterator[Path]:
     """Apply the component's objects beside the base, and take them away afterwards."""
-    files = [str(path) for path in sorted(COMPONENT.glob("[0-9]*.yaml"))]
-    for file in files:
-        cluster.kubectl(*APPLY, "-f", file)
-    try:
+    with component(cluster, "node-settings"):
         yield account
-    finally:
-        for file in files:
-            cluster.kubectl("delete", "-f", file)
 
 
 @pytest.fixture(name="managing")
-def _managing(component: Path, start: Start) -> Lab:
+def _managing(granted: Path, start: Start) -> Lab:
     """Return a lab whose operator manages Nodes."""
-    return start("--manage-nodes", kubeconfig=component)
+    return start("--manage-nodes", kubeconfig=granted)
 
 
 def _node(lab: Lab, name: str) -> dict[str, Any]:

@@ -17,11 +17,10 @@ from hack.cluster import ApiRefused, Cluster, make_csr
 from hack.cluster.requests import CSRS
 from hack.impersonation import Connection, Identity
 from tests.integration.lab import ENROLLMENTS, MERGE, NODES, Lab, Token
-from tests.integration.operator_fixtures import APPLY, BASE, Start
+from tests.integration.operator_fixtures import Start, component
 
 pytestmark = pytest.mark.integration
 
-COMPONENT = BASE.parent / "components" / "tokens"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 ACCOUNT = Identity("system:serviceaccount:nodegate-system:nodegate", ("system:serviceaccounts", "system:authenticated"))
 ISSUE: dict[str, Any] = {"token": {"issue": True}}
@@ -35,23 +34,17 @@ DATA = {
 }
 
 
-@pytest.fixture(name="component", scope="module")
-def _component(cluster: Cluster, account: Path) -> Iterator[Path]:
+@pytest.fixture(name="granted", scope="module")
+def _granted(cluster: Cluster, account: Path) -> Iterator[Path]:
     """Apply the component's objects beside the base, and take them away afterwards."""
-    files = [str(path) for path in sorted(COMPONENT.glob("[0-9]*.yaml"))]
-    for file in files:
-        cluster.kubectl(*APPLY, "-f", file)
-    try:
+    with component(cluster, "tokens"):
         yield account
-    finally:
-        for file in files:
-            cluster.kubectl("delete", "-f", file)
 
 
 @pytest.fixture(name="minting")
-def _minting(component: Path, start: Start) -> Lab:
+def _minting(granted: Path, start: Start) -> Lab:
     """Return a lab whose operator makes tokens."""
-    return start("--issue-tokens", kubeconfig=component)
+    return start("--issue-tokens", kubeconfig=granted)
 
 
 def _token_id(lab: Lab, node: str) -> str:
@@ -198,20 +191,6 @@ def _processes() -> dict[str, str]:
     return found
 
 
-def test_without_the_component_the_status_says_what_is_missing(start: Start, account: Path, cluster: Cluster) -> None:
-    """An operator without the right to make Secrets says so in the condition, and goes on approving others."""
-    for file in COMPONENT.glob("[0-9]*.yaml"):
-        cluster.kubectl("delete", "--ignore-not-found", "-f", str(file))
-    lab = start("--issue-tokens", kubeconfig=account)
-    name = lab.name()
-    lab.enroll(name, bootstrap=ISSUE)
-    lab.wait(lambda: lab.condition(name, "TokenIssued").get("reason") == "Refused", "Refused", node=name)
-    assert "403" in lab.condition(name, "TokenIssued")["message"]
-    lab.join(lab.name())
-    for file in sorted(COMPONENT.glob("[0-9]*.yaml")):
-        cluster.kubectl(*APPLY, "-f", str(file))
-
-
 def test_without_the_flag_nothing_is_made(lab: Lab) -> None:
     """An operator that makes no tokens says so."""
     name = lab.name()
@@ -282,3 +261,15 @@ def test_the_policy_lets_no_other_secret_be_deleted(minting: Lab) -> None:
         status, answer = connection.call("DELETE", path, who=ACCOUNT)
     assert status == HTTPStatus.FORBIDDEN, answer
     assert "one NodeEnrollment owns" in str(answer)
+
+
+def test_without_the_component_the_status_says_what_is_missing(start: Start, account: Path, cluster: Cluster) -> None:
+    """An operator without the right to make Secrets says so in the condition, and goes on approving others."""
+    with component(cluster, "tokens"):
+        pass  # Whatever this module's fixture has applied is gone after it.
+    lab = start("--issue-tokens", kubeconfig=account)
+    name = lab.name()
+    lab.enroll(name, bootstrap=ISSUE)
+    lab.wait(lambda: lab.condition(name, "TokenIssued").get("reason") == "Refused", "Refused", node=name)
+    assert "403" in lab.condition(name, "TokenIssued")["message"]
+    lab.join(lab.name())
