@@ -3,7 +3,8 @@
 What enters are the rules, the reasons' remedies and the operator's flags; what leaves are the table of
 rules in README.md, the table of settings in docs/configuration.md, and two lines of every reason's
 section in docs/troubleshooting.md (which rule, and what to do), the fields in docs/crd; and, as whole files, what
-`hack.metrics_docs` makes of the metrics and the alerts, and `hack.evidence` of the rules' proofs.
+`hack.metrics_docs` makes of the metrics and the alerts, `hack.evidence` of the rules' proofs, and
+`hack.host_requirements` of the guide's steps.
 
 Rules: only what stands between markers, or begins as a generated line does, is touched; everything else
 in those files is a person's. A document without its markers is an error, never left as it is.
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 from hack.crd_docs import fields_table
 from hack.evidence import verifications_page
+from hack.host_requirements import errata_table, requirements_page
 from hack.markdown import FAULTS, cell, prose
 from hack.metrics_docs import metrics_page, prometheus_rule
 from nodegate.cli.remedies import REMEDIES
@@ -175,6 +177,7 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "README.md": between("rules", rule_table),
     "docs/configuration.md": between("settings", settings_table),
     "docs/troubleshooting.md": reasons,
+    "docs/host.md": between("errata", errata_table),
     "docs/crd/nodeenrollment.md": partial(fields_of, "nodeenrollments.nodegate.dev.yaml"),
     "docs/crd/flannelnetwork.md": partial(fields_of, "flannelnetworks.nodegate.dev.yaml"),
     "docs/crd/nodeenrollmentpool.md": partial(fields_of, "pools/nodeenrollmentpools.nodegate.dev.yaml"),
@@ -182,6 +185,7 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
 """Every document with generated parts, and what rewrites it."""
 
 WHOLE: Mapping[str, Callable[[], str]] = {
+    "docs/host-requirements.md": requirements_page,
     "docs/metrics.md": metrics_page,
     "docs/verifications.md": verifications_page,
     "manifests/components/monitoring/operator-crds/prometheus-rule.yaml": prometheus_rule,

@@ -20,6 +20,7 @@ from tests.integration.operator_fixtures import APPLY, BASE
 NETWORKS = "/apis/nodegate.dev/v1alpha1/flannelnetworks"
 SECRETS = "/api/v1/namespaces/nodegate-system/secrets"
 SECRET = "flannel-etcd"  # noqa: S105 - the name of one
+TLS = {"secretRef": {"namespace": "nodegate-system", "name": SECRET}}
 COMPONENT = BASE.parent / "components" / "flannel"
 MAIN_SPEC: dict[str, Any] = {
     "flannelVersion": "0.28.10",
@@ -82,11 +83,7 @@ class Network:
             settled: Whether to wait until the status speaks of it.
             spec: Fields.
         """
-        etcd = {
-            "endpoints": self.etcd.endpoints,
-            "api": "V3",
-            "tls": {"secretRef": {"namespace": "nodegate-system", "name": SECRET}},
-        }
+        etcd = {"endpoints": self.etcd.endpoints, "api": "V3", "tls": TLS}
         self.spec = {"prefix": self.prefix, "etcd": etcd, **MAIN_SPEC, **spec}
         body = {"apiVersion": "nodegate.dev/v1alpha1", "kind": "FlannelNetwork", "metadata": {"name": self.name}}
         path = f"{NETWORKS}/{self.name}?fieldManager=tests&force=true"

@@ -6,17 +6,20 @@ each test has a network and a prefix of its own.
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import pytest
 
 from hack.cluster import Cluster
 from hack.cluster.etcd_members import EtcdMembers
-from tests.integration.flannel_lab import NETWORKS, Network, component, put_secret
+from hack.impersonation import Connection, Identity
+from tests.integration.flannel_lab import NETWORKS, SECRETS, TLS, Network, component, put_secret
 from tests.integration.lab import MERGE, Lab
 
 pytestmark = pytest.mark.integration
 
 OPERATOR_FLAGS = ("--flannel",)
+ACCOUNT = Identity("system:serviceaccount:nodegate-system:nodegate", ("system:serviceaccounts", "system:authenticated"))
 GUIDE = '{"Network":"172.30.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}'
 WRITTEN = (
     '{"Network":"172.30.0.0/16","SubnetLen":24,"SubnetMin":"172.30.1.0","SubnetMax":"172.30.255.0",'
@@ -292,6 +295,37 @@ def test_retain_leaves_the_config_and_delete_when_unused_waits(network: Network)
     network.etcd.etcdctl("del", key)
     network.wait(lambda: not network.exists(), "the deletion")
     assert network.config() == ""
+
+
+def test_the_store_that_was_written_is_never_left_for_the_older_one(network: Network) -> None:
+    """From V3 back to V2 is refused, again and again; before anything was written a wrong api can be corrected."""
+    where = {"endpoints": network.etcd.endpoints, "tls": TLS}
+    network.apply(flannelVersion="0.7.1")
+    network.wait_for("ConfigValid", "False", "Invalid")
+    assert network.config() == ""
+    network.apply()
+    network.wait_for("Ready", "True", "InSync")
+    network.apply(flannelVersion="0.7.1", etcd={**where, "api": "V2"})
+    network.wait_for("EtcdReachable", "False", "V2Off")
+    assert network.status()["etcd"]["api"] == "V3"
+
+
+def test_a_stolen_token_of_the_operator_approves_nothing(network: Network) -> None:
+    """The operator's account may patch statuses and its own finalizer, and no word of a spec."""
+    network.apply()
+    network.wait_for("Ready", "True")
+    path = f"{NETWORKS}/{network.name}"
+    with Connection(network.lab.cluster.credentials) as connection:
+        for change in (
+            {"spec": {"approvedChange": "0" * 64}},
+            {"metadata": {"annotations": {"nodegate.dev/allow-public-range": "true"}}},
+            {"metadata": {"finalizers": ["example.com/another"]}},
+        ):
+            status, answer = connection.call("PATCH", path, change, who=ACCOUNT, content_type=MERGE)
+            assert status == HTTPStatus.FORBIDDEN, answer
+            assert "expected the operator to leave" in answer["message"], answer
+        status, answer = connection.call("GET", SECRETS, who=ACCOUNT)
+        assert status == HTTPStatus.FORBIDDEN, answer
 
 
 def test_a_network_reserves_its_addresses(network: Network) -> None:

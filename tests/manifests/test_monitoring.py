@@ -17,6 +17,7 @@ import yaml
 
 from hack import docs
 from hack.evidence import verifications_page
+from hack.host_requirements import requirements_page
 from hack.metrics_docs import exported, metrics_page, prometheus_rule
 from nodegate.csr.apply import CSR_PATH
 from nodegate.csr.model import Reason
@@ -215,8 +216,9 @@ def test_every_alert_has_a_silent_case(tmp_path: Path) -> None:
 
 
 def test_generated_files_are_what_the_code_makes_of_them() -> None:
-    """Pages and the PrometheusRule follow the metrics, the rules' proofs and the rule file; `make docs` writes them."""
+    """Pages and the PrometheusRule follow what they are made of; `make docs` writes them."""
     made = {
+        "docs/host-requirements.md": requirements_page(),
         "docs/metrics.md": metrics_page(),
         "docs/verifications.md": verifications_page(),
         str((CRDS / "prometheus-rule.yaml").relative_to(ROOT)): prometheus_rule(),

@@ -18,6 +18,7 @@ from tests.unit.fake_cluster import World, run_world
 COUNTERS = {
     "nodegate_csr_decisions_total": {"signer", "kind", "verdict", "reason"},
     "nodegate_enrollment_joins_total": set(),
+    "nodegate_tokens_issued_total": set(),
     "nodegate_rate_limited_total": set(),
     "nodegate_foreign_approvals_total": set(),
     "nodegate_issued_mismatch_total": set(),

@@ -72,7 +72,7 @@ ERRATA: tuple[Erratum, ...] = (
         "two endpoints 192.168.0.3 prove that it works",
         "the same address twice, outside flannel's network: the "
         "overlay is broken, and the test passes because a local Pod answers",
-        "nodegate-host verify --workload asks every endpoint",
+        "compare the endpoints with the leases, and ask each one from every node",
         ERROR,
         on_host=False,
     ),

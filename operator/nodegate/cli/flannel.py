@@ -1,4 +1,4 @@
-"""``flannel``: what can be asked about flannel's network config without a cluster and without an etcd.
+"""``flannel``: what can be asked about flannel's network config, mostly without a cluster, always without an etcd.
 
 Words go to one of the verbs below it. Rules: each of them is a module with ``add_parser``, named in the
 table here, and nothing else is decided here.
@@ -6,10 +6,10 @@ table here, and nothing else is decided here.
 
 from typing import Any
 
-from nodegate.cli import flannel_check, flannel_plan
+from nodegate.cli import flannel_check, flannel_plan, flannel_status
 from nodegate.cli.arguments import PROG, add_verb
 
-_SUBVERBS = (flannel_check, flannel_plan)
+_SUBVERBS = (flannel_check, flannel_plan, flannel_status)
 """The verbs below, in the order in which help shows them."""
 
 _EPILOG = f"""\
@@ -20,6 +20,9 @@ examples:
   # What would the operator do with this edit?
   {PROG} flannel plan -f network.yaml --live config.json --leases leases.json
 
+  # How do the networks of the cluster stand?
+  {PROG} flannel status
+
 Use "{PROG} flannel VERB --help" for the flags and examples of a verb."""
 
 
@@ -28,9 +31,9 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(
         verbs,
         "flannel",
-        "Judge flannel's network config, offline",
+        "Judge flannel's network config, and show how it stands",
         usage="VERB [flags]",
-        description="Judge flannel's network config as the operator would. No cluster and no etcd is asked.",
+        description="Judge flannel's network config as the operator would, or show how it stands. No etcd is asked.",
         epilog=_EPILOG,
     )
     below = parser.add_subparsers(title="verbs", metavar="VERB", required=True, prog=f"{PROG} flannel")

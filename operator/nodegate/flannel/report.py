@@ -43,7 +43,6 @@ def status_of(seen: Observation, before: Status, now: datetime) -> dict[str, Any
         "observedGeneration": network.generation or 0,
         "phase": phase(seen),
         "conditions": _conditions(verdicts(seen), before, network.generation, now),
-        "etcd": _etcd(seen),
         "leases": _leases(seen),
         "nodes": [_row(row, _rows_before(before)) for row in shown],
         "truncated": cut,
@@ -54,6 +53,7 @@ def status_of(seen: Observation, before: Status, now: datetime) -> dict[str, Any
     applied = _applied(seen, before, now)
     if applied:
         status["applied"] = applied
+    status["etcd"] = _etcd(seen) | _store(seen, before, applied)
     if seen.plan.action in (Action.BLOCK, Action.REPORT, Action.REFUSE) and not (
         seen.in_sync and seen.plan.action is Action.REPORT
     ):
@@ -138,12 +138,19 @@ def _etcd(seen: Observation) -> dict[str, Any]:
     body: dict[str, Any] = {
         "clusterID": etcd.cluster_id,
         "version": etcd.version,
-        "api": network.etcd.api.value,
         "transport": "Gateway" if network.etcd.api.value == "V3" else "Keys",
         "activeEndpoint": etcd.endpoint,
         "endpoints": [_endpoint(*each) for each in etcd.endpoints],
     }
     return body | ({"clientCertNotAfter": etcd.cert_not_after} if etcd.cert_not_after else {})
+
+
+def _store(seen: Observation, before: Status, applied: Status) -> dict[str, Any]:
+    """Return which store was written: it is pinned by that, so one that was only looked at is not told."""
+    if applied and applied.get("modRevision") == seen.live_revision and seen.in_sync:
+        return {"api": seen.network.etcd.api.value}
+    known = (before.get("etcd") or {}).get("api")
+    return {"api": known} if known else {}
 
 
 def _endpoint(url: str, ok: bool, reason: str, version: str) -> dict[str, Any]:  # noqa: FBT001 - a row of a table

@@ -35,7 +35,13 @@ def network(name: str = "main", **spec: Any) -> dict[str, Any]:
     etcd = {"endpoints": ["https://10.0.0.2:2379"], "api": "V3"}
     return {
         "metadata": {"name": name},
-        "spec": {"etcd": etcd, "flannelVersion": "0.28.10", "network": "10.244.0.0/16"} | spec,
+        "spec": {
+            "etcd": etcd,
+            "flannelVersion": "0.28.10",
+            "network": "10.244.0.0/16",
+            "backend": {"type": "vxlan"},
+        }
+        | spec,
     }
 
 
@@ -53,11 +59,17 @@ def facts(answers: Mapping[str, Any], name: str | None = None) -> ClusterFacts:
     """Return what is read of a cluster that answers so."""
     parser = argparse.ArgumentParser()
     add_connection(parser)
-    with (
-        stub.served(answers) as server,
-        closing(connect(parser.parse_args([*server.words, "--kubeconfig", "/dev/null"]))) as connection,
-    ):
-        return read_cluster(connection, name)
+    refusal: Stopped | None = None
+    with stub.served(answers) as server:
+        arguments = parser.parse_args([*server.words, "--kubeconfig", "absent.kubeconfig"])
+        with closing(connect(arguments)) as connection:
+            try:
+                found = read_cluster(connection, name)
+            except Stopped as error:
+                refusal = error  # Raised when the server is down, which an exception would leave running.
+    if refusal is not None:
+        raise refusal
+    return found
 
 
 def made(answers: Mapping[str, Any], files: frozenset[str] = FILES, **spec: Any) -> NodeFile:

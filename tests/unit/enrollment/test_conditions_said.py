@@ -13,6 +13,8 @@ import pytest
 from nodegate.enrollment.decide import decide
 from nodegate.enrollment.model import (
     Bootstrap,
+    CertificateRecord,
+    Certificates,
     Condition,
     Enrollment,
     Mode,
@@ -25,6 +27,7 @@ from nodegate.enrollment.model import (
     Status,
     TokenStep,
 )
+from nodegate.enrollment.node_settings import APPLIED
 from nodegate.identity import ReservedIndex
 from tests.builders import NOW, make_enrollment, make_surroundings
 
@@ -276,3 +279,72 @@ def test_a_token_lives_until_its_end(minutes: int, said: str) -> None:
 
     assert token.reason == said
     assert outlook.phase is (Phase.READY if minutes > 0 else Phase.PENDING)
+
+
+_RACK = NodeTemplate(labels=(("example.com/rack", "r12"),))
+_SET = NodeRef(uid="u", joined_at=NOW, ready="True", settings=("label:example.com/rack",))
+_MANAGED: dict[str, Any] = {"manages_nodes": True, "present": NodeTemplate()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "beside", "reason", "message"),
+    [
+        (
+            {"status": Status(node=_NODE)},
+            {"node": _NODE, "node_problem": "Expected 200, found 403."},
+            "Refused",
+            "Expected 200, found 403.",
+        ),
+        (
+            {"status": Status(node=_NODE)},
+            {"node": _NODE},
+            "Pending",
+            "To be set or taken away on the Node: label:example.com/rack.",
+        ),
+        (
+            {"status": Status(node=_SET), "rejoin": Rejoin.NEVER},
+            {"node": NodeRef(uid="v", ready="True")},
+            "Pending",
+            "Nothing is set on a Node that is another than the one that joined; accept it first.",
+        ),
+    ],
+)
+def test_the_nodes_settings_say_why_they_wait(fields: Any, beside: Any, reason: str, message: str) -> None:
+    """What refused the last write, what is missing, or that the Node is another."""
+    enrollment = make_enrollment(node=_RACK, **fields)
+    outlook = decide(enrollment, make_surroundings(enrollment, **_MANAGED, **beside))
+    condition = next(c for c in outlook.conditions if c.type == APPLIED)
+
+    assert (condition.status, condition.reason, condition.message) == ("False", reason, message)
+
+
+@pytest.mark.parametrize("node", [None, NodeRef(uid="v", ready="True")], ids=["gone", "another"])
+def test_a_record_of_settings_outlives_its_node(node: NodeRef | None) -> None:
+    """With rejoin Never what was set on the Node that joined stays on record while it is gone or another."""
+    enrollment = make_enrollment(node=_RACK, rejoin=Rejoin.NEVER, status=Status(node=_SET))
+
+    assert decide(enrollment, make_surroundings(enrollment, node=node, **_MANAGED)).node.settings == _SET.settings
+
+
+@pytest.mark.parametrize(
+    ("ends", "said", "next_change"),
+    [
+        (NOW + _HOUR, ("True", "Issued", "The certificate issued for csr-s ends at 2030-01-31T13:00:00Z."), True),
+        (NOW, ("False", "Ended", "The certificate issued for csr-s ended at 2030-01-31T12:00:00Z."), True),
+        (NOW - _HOUR, ("False", "Ended", "The certificate issued for csr-s ended at 2030-01-31T11:00:00Z."), False),
+    ],
+)
+def test_the_serving_certificate_is_said_until_and_after_its_end(
+    ends: Any,
+    said: tuple[str, str, str],
+    next_change: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    """Its end changes the status by the passing of time alone; the client's, which no condition tells, does not."""
+    serving = CertificateRecord(serial="0b", not_after=ends, sha256="23" * 32, csr_name="csr-s")
+    client = CertificateRecord(serial="0a", not_after=NOW, sha256="45" * 32, csr_name="csr-c")
+    enrollment = make_enrollment(status=Status(certificates=Certificates(client=client, serving=serving)))
+    outlook = decide(enrollment, make_surroundings(enrollment))
+    condition = next(c for c in outlook.conditions if c.type == "ServingCertificateIssued")
+
+    assert (condition.status, condition.reason, condition.message) == said
+    assert outlook.next_change == (ends if next_change else None)

@@ -314,3 +314,11 @@ def test_a_refusal_says_where_what_and_what_instead(path: str, value: Any, messa
         parse_enrollment(_with(path, value))
 
     assert str(caught.value) == message
+
+
+def test_an_object_of_the_api_server_is_the_default() -> None:
+    """Unless it is said to be a manifest, an enrollment without a status has not been processed."""
+    body = _with("status", None)
+
+    assert not parse_enrollment(body).processed
+    assert parse_enrollment(body, offline=True).processed

@@ -109,11 +109,11 @@ def test_secrets_are_never_shown(kind: str) -> None:
     assert "83254" not in str(number)
 
 
-def test_a_fingerprint_stands_for_a_key() -> None:
-    """Our own status holds fingerprints in the place of keys, and is read back."""
+def test_a_fingerprint_is_no_key() -> None:
+    """Our own status holds fingerprints in the place of keys, and flannel would refuse one."""
     text = '{"Network":"172.30.0.0/16","Backend":{"Type":"wireguard","PSK":"redacted:00"}}'
 
-    assert read_config(text, _NEWEST).accepted
+    assert not read_config(text, _NEWEST).accepted
 
 
 def test_a_cloud_backend_takes_a_list() -> None:
