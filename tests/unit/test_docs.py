@@ -67,6 +67,9 @@ def test_check_shows_what_is_stale_and_writing_mends_it(tmp_path: Path, capsys: 
         ("docs/configuration.md", "| `32` |", "| `64` |"),
         ("docs/troubleshooting.md", "**Do:** Make a new key", "**Do:** Keep the key"),
         ("docs/crd/nodeenrollment.md", "| `spec.rejoin` |", "| `spec.joinAgain` |"),
+        ("docs/crd/flannelnetwork.md", "| `spec.prefix` |", "| `spec.folder` |"),
+        ("docs/crd/nodeenrollmentpool.md", "| `spec.namePattern` |", "| `spec.names` |"),
+        ("docs/host.md", "| E1 |", "| E0 |"),
     ):
         text = (root / name).read_text()
         assert old in text
