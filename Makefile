@@ -96,6 +96,8 @@ run: $(STAMP) ## Run the operator against the playground cluster
 lock: $(STAMP) ## Lock the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast -o requirements/operator.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra fast --extra plugin --group dev -o requirements/dev.txt
+	echo 'atheris==3.0.0' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements/fuzz.txt
+	echo 'mutmut==3.8.1' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate - -c requirements/dev.txt -o requirements/mutate.txt
 
 host-pyz: $(STAMP) ## Build the host tool as one file, the same bytes each time
 	@$(BIN)/python -m hack.build_host_pyz -o dist/nodegate-host.pyz

@@ -47,7 +47,10 @@ def _mutmut(python: Path, *words: str) -> str:
 
 def survivors(python: Path) -> list[verdicts.Survivor]:
     """Return what the last run left unnoticed."""
-    names = verdicts.unnoticed(_mutmut(python, "results"))
+    results = _mutmut(python, "results")
+    if missed := verdicts.unchecked(results):
+        raise SystemExit(f"expected a run to its end, found {missed} mutants not checked; run it without --again")
+    names = verdicts.unnoticed(results)
     return [verdicts.Survivor(name, verdicts.changed(_mutmut(python, "show", name))) for name in names]
 
 

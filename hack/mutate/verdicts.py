@@ -67,6 +67,11 @@ def unnoticed(results: str) -> list[str]:
     return [name for name, end in _LINE.findall(results) if end not in NOTICED]
 
 
+def unchecked(results: str) -> int:
+    """Return how many mutants a run that was broken off has left."""
+    return sum(end == "not checked" for _, end in _LINE.findall(results))
+
+
 def changed(diff: str) -> str:
     """Return what a mutant has instead, from `mutmut show`: its added lines in one."""
     lines = [line[1:] for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from hack.mutate.targets import BESIDE, MODULES, TESTS
-from hack.mutate.verdicts import Reason, Survivor, changed, faults, read_reasons, unneeded, unnoticed
+from hack.mutate.verdicts import Reason, Survivor, changed, faults, read_reasons, unchecked, unneeded, unnoticed
 from tests.builders import ROOT
 
 _RESULTS = """
@@ -44,6 +44,12 @@ def test_what_no_test_noticed_is_found() -> None:
         "nodegate.csr.parse.x_parse_csr__mutmut_12",
         "nodegate.enrollment.decide.xǁ_Readyǁawaits_node__mutmut_2",
     ]
+
+
+def test_a_broken_off_run_is_noticed() -> None:
+    """Mutants that no test was asked about are counted, so that nobody takes the rest for the whole."""
+    assert unchecked(_RESULTS) == 0
+    assert unchecked(f"{_RESULTS}    nodegate.csr.decide.x_judge__mutmut_2: not checked\n") == 1
 
 
 def test_the_change_is_what_the_mutant_has_instead() -> None:
