@@ -150,6 +150,7 @@ async def flooded(target: Target, api: Api, size: int, scratch: Path) -> list[Ro
         await settled(subject)
         quiet_mib = subject.rss_mib
         for stage, nodes in rounds.items():
+            print(f"neighbours, {FLOOD_STAGES[stage].format(size)} ...", file=sys.stderr, flush=True)
             making = asyncio.create_task(flood(api, FLOODED, size)) if stage == "making" else None
             cuts[stage] = statistics.quantiles(await waits(api, stage, nodes, STEADY_RATE), n=100)
             if making is not None:
