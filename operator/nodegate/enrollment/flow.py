@@ -236,10 +236,10 @@ class EnrollmentFlow:
             outlook = decide(enrollment, self._surroundings(enrollment))
             patch = status_patch(enrollment, outlook, decided, now())
             try:
+                written = None
                 if patch is not None:
                     written = await patch_status(self._client, enrollment.name, patch)
                     self._tell(enrollment, outlook)
-                    enrollment = parse_enrollment(written)
             except Conflict:
                 fresh = await self.read(enrollment.name)
                 if fresh is None:
@@ -248,7 +248,7 @@ class EnrollmentFlow:
                     raise
                 enrollment = fresh
             else:
-                await self._carry_out(enrollment, outlook)
+                await self._carry_out(enrollment, outlook, written)
                 return
 
     def _surroundings(self, enrollment: Enrollment) -> Surroundings:
@@ -266,13 +266,13 @@ class EnrollmentFlow:
             token_problem=self._mint.problem(enrollment.name) if self._mint else "",
         )
 
-    async def _carry_out(self, enrollment: Enrollment, outlook: Outlook) -> None:
+    async def _carry_out(self, enrollment: Enrollment, outlook: Outlook, written: Any | None) -> None:
         """Do what the outlook asks for beside the status, which is written by now."""
         self._wake_later(enrollment, outlook)
         if outlook.node_differs:
             await self._nodes.apply(enrollment, outlook.node)
         if self._mint is not None and outlook.token_step is not TokenStep.NONE:
-            await self._mint.take(outlook.token_step, enrollment)
+            await self._mint.take(outlook.token_step, parse_enrollment(written) if written else enrollment)
 
     def _wake_later(self, enrollment: Enrollment, outlook: Outlook) -> None:
         if outlook.next_change is not None:

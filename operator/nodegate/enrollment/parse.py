@@ -9,11 +9,11 @@ import re
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from nodegate.conditions import read_condition
 from nodegate.enrollment.model import (
     Bootstrap,
     CertificateRecord,
     Certificates,
-    Condition,
     Decided,
     Enrollment,
     Join,
@@ -172,19 +172,8 @@ def _status(fields: Fields) -> Status:
         certificates=Certificates(
             client=_certificate(certificates.child("client")), serving=_certificate(certificates.child("serving"))
         ),
-        conditions=tuple(_condition(condition) for condition in fields.children("conditions")),
+        conditions=tuple(read_condition(condition) for condition in fields.children("conditions")),
         last_decision=_decided(fields.child("lastDecision")),
-    )
-
-
-def _condition(fields: Fields) -> Condition:
-    return Condition(
-        type=fields.text("type"),
-        status=fields.text("status"),
-        reason=fields.text("reason"),
-        message=fields.text("message"),
-        observed_generation=fields.integer("observedGeneration"),
-        last_transition=fields.moment("lastTransitionTime"),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from nodegate.conditions import condition_body
 from nodegate.enrollment.model import (
     CertificateRecord,
     Certificates,
@@ -84,21 +85,10 @@ def _body(status: Status) -> Any:
     return {
         "observedGeneration": status.observed_generation,
         "phase": status.phase,
-        "conditions": [_condition(condition) for condition in status.conditions],
+        "conditions": [condition_body(condition) for condition in status.conditions],
         "node": _node(status.node),
         **_certificates(status.certificates),
         **({"lastDecision": _decided(status.last_decision)} if status.last_decision else {}),
-    }
-
-
-def _condition(condition: Condition) -> Any:
-    return {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "observedGeneration": condition.observed_generation,
-        "lastTransitionTime": rfc3339(condition.last_transition) if condition.last_transition else None,
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any, Final
 
-from nodegate.enrollment.model import Condition
+from nodegate.conditions import read_condition
 from nodegate.errors import Malformed
 from nodegate.fields import Fields
 from nodegate.identity import IPNetwork, is_subdomain
@@ -146,16 +146,5 @@ def _status(fields: Fields) -> PoolStatus:
     return PoolStatus(
         observed_generation=fields.integer("observedGeneration"),
         nodes=fields.integer("nodes"),
-        conditions=tuple(_condition(condition) for condition in fields.children("conditions")),
-    )
-
-
-def _condition(fields: Fields) -> Condition:
-    return Condition(
-        type=fields.text("type"),
-        status=fields.text("status"),
-        reason=fields.text("reason"),
-        message=fields.text("message"),
-        observed_generation=fields.integer("observedGeneration"),
-        last_transition=fields.moment("lastTransitionTime"),
+        conditions=tuple(read_condition(condition) for condition in fields.children("conditions")),
     )

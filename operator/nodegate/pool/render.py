@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from nodegate.conditions import condition_body
 from nodegate.csr.model import CsrFacts, Finding, Hold, Judgement, Reason, Result
 from nodegate.enrollment.model import Condition, IPAddress
-from nodegate.fields import rfc3339
 from nodegate.names import API_VERSION, POOL_LABEL, POOL_UID
 from nodegate.pool.model import Pool, PoolOutlook
 
@@ -47,7 +47,7 @@ def status_patch(pool: Pool, outlook: PoolOutlook, now: datetime) -> dict[str, A
         "status": {
             "observedGeneration": pool.generation,
             "nodes": outlook.nodes,
-            "conditions": [_condition(condition) for condition in conditions],
+            "conditions": [condition_body(condition) for condition in conditions],
         },
     }
 
@@ -57,17 +57,6 @@ def _dated(pool: Pool, condition: Condition, now: datetime) -> Condition:
     same = before is not None and before.status == condition.status
     since = before.last_transition if before is not None and same else None
     return replace(condition, observed_generation=pool.generation, last_transition=since or now.replace(microsecond=0))
-
-
-def _condition(condition: Condition) -> dict[str, Any]:
-    return {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "observedGeneration": condition.observed_generation,
-        "lastTransitionTime": rfc3339(condition.last_transition) if condition.last_transition else None,
-    }
 
 
 def noted(judgement: Judgement, reason: Reason, note: str) -> Judgement:
