@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nodegate_host import loading, paths
+from nodegate_host.engine import order
 from nodegate_host.engine.atomic import Disk
-from nodegate_host.engine.health import Patience
+from nodegate_host.engine.health import Health, Patience
 from nodegate_host.engine.live import gather
 from nodegate_host.engine.lock import held
 from nodegate_host.engine.plan import make_plan
@@ -119,3 +120,26 @@ def ask(place: Surroundings, question: str, wanted: str, *, yes: bool) -> None:
     place.output.stderr.flush()
     if place.stdin.readline().strip() != wanted:
         raise Refused("not confirmed, so nothing was changed")
+
+
+def add_unit_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of the verbs that act on units."""
+    parser.add_argument("--unit", metavar="UNIT", action="append", default=[], help="only this unit")
+
+
+def act_on_units(
+    surroundings: Surroundings,
+    args: argparse.Namespace,
+    verb: str,
+    work: Callable[[Site, Sequence[str]], Sequence[Health]],
+) -> Exit:
+    """Do `work` to the units that were asked for, and tell which; raises `Stop` for those that are not well."""
+    site = site_of(surroundings)
+    order.systemd_of(site)
+    with ready(surroundings, site, verb):
+        units = order.chosen(site.generations.current(), args.unit)
+        faults = work(site, units)
+    if faults:
+        raise order.unhealthy(faults)
+    surroundings.output.result("", verb.capitalize(), {"units": len(units)}, [{"id": each} for each in units])
+    return Exit.OK

@@ -54,12 +54,13 @@ def start(site: Site, units: Sequence[str], *, again: bool) -> list[Health]:
     return watch.wait_well(units, probes, patience, deadline)
 
 
-def stop(site: Site, units: Sequence[str]) -> None:
-    """Stop `units`, last first."""
+def stop(site: Site, units: Sequence[str]) -> Sequence[Health]:
+    """Stop `units`, last first; none is unwell of it."""
     systemd = systemd_of(site)
     for unit in reversed(units):
         site.say(f"stop {unit}")
         systemd.stop(unit)
+    return ()
 
 
 def unhealthy(faults: Sequence[Health]) -> Stop:

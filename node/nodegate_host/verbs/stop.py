@@ -5,23 +5,16 @@ from __future__ import annotations
 import argparse
 
 from nodegate_host.engine import order
-from nodegate_host.engine.desk import ready, site_of
+from nodegate_host.engine.desk import act_on_units, add_unit_flag
 from nodegate_host.exits import Exit
 from nodegate_host.surroundings import Surroundings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument("--unit", metavar="UNIT", action="append", default=[], help="only this unit")
+    add_unit_flag(parser)
 
 
 def run(args: argparse.Namespace, surroundings: Surroundings) -> Exit:
     """Act on the units."""
-    site = site_of(surroundings)
-    order.systemd_of(site)
-    with ready(surroundings, site, "stop"):
-        units = order.chosen(site.generations.current(), args.unit)
-        order.stop(site, units)
-    items = [{"id": each} for each in units]
-    surroundings.output.result("", "Stop", {"units": len(units)}, items)
-    return Exit.OK
+    return act_on_units(surroundings, args, "stop", order.stop)
