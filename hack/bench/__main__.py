@@ -239,10 +239,12 @@ def main() -> int:
             cluster.kubeconfig,
             cluster.controller_manager.pid,
         )
-        if flags.only_flood:
-            print(table(asyncio.run(only_flood(target, Path(scratch)))))
-        else:
-            print(table(asyncio.run(measure(target, flags.count, flags.size, Path(scratch)))))
+        work = (
+            only_flood(target, Path(scratch))
+            if flags.only_flood
+            else measure(target, flags.count, flags.size, Path(scratch))
+        )
+        print(table(asyncio.run(work)))
     return 0
 
 

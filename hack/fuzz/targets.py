@@ -75,7 +75,7 @@ def info(data: bytes) -> None:
 
 def approved(request: bytes) -> bool:
     """Tell whether a request is approved under an enrollment that lists all it asks for; if so, read it again."""
-    csr = _asked(request)
+    csr = asked(base64.b64encode(encode_pem(request)).decode())
     if not isinstance(_suited(csr).verdict, Approve) or csr.pkcs10 is None:
         return False
     shown, names = reader.read(request), csr.pkcs10.alt_names or ()
@@ -98,9 +98,8 @@ def approved(request: bytes) -> bool:
     return True
 
 
-def _asked(request: bytes) -> CsrFacts:
-    """Return the facts of a request made by whoever its content fits."""
-    encoded = base64.b64encode(encode_pem(request)).decode()
+def asked(encoded: str) -> CsrFacts:
+    """Return the facts of a request (as in a CSR's spec) made by whoever its content fits: a node or a token."""
     plain = parse_csr({"spec": {"request": encoded}})
     serving = bool(plain.pkcs10 and plain.pkcs10.extensions)
     spec = {

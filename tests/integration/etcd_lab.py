@@ -4,6 +4,7 @@ A running `EtcdMembers` comes in; clients leave, not yet entered. Rules: no test
 """
 
 from collections.abc import Awaitable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hack.cluster.etcd_members import EtcdMembers
 from nodegate.flannel.etcd.client import EtcdClient
 from nodegate.flannel.etcd.credentials import Credentials
 from nodegate.flannel.etcd.errors import EtcdError, Reason
-from nodegate.flannel.etcd.values import Endpoints, Limits
+from nodegate.flannel.etcd.values import Change, Endpoints, Limits
 from nodegate.flannel.model import Api
 
 PREFIX = "/kube-centos/network"
@@ -81,3 +82,14 @@ def assert_says(error: EtcdError, reason: Reason) -> None:
     assert ", found " in error.message, error
     assert ": " in error.message.partition(", found ")[2], error
     assert "PRIVATE KEY" not in f"{error}{error.failures}", error
+
+
+async def collected(client: EtcdClient, revision: int, last: bytes) -> list[Change]:
+    """Return what a watch tells, up to a value."""
+    changes = []
+    async with aclosing(client.watch(revision)) as watch:
+        async for change in watch:
+            changes.append(change)
+            if change.value == last:
+                break
+    return changes

@@ -15,13 +15,12 @@ from typing import Any
 from hack.cluster import ApiRefused, Cluster
 from hack.cluster.etcd_members import EtcdMembers
 from tests.integration.lab import MERGE, Document, Lab
-from tests.integration.operator_fixtures import APPLY, BASE
+from tests.integration.operator_fixtures import component
 
 NETWORKS = "/apis/nodegate.dev/v1alpha1/flannelnetworks"
 SECRETS = "/api/v1/namespaces/nodegate-system/secrets"
 SECRET = "flannel-etcd"  # noqa: S105 - the name of one
 TLS = {"secretRef": {"namespace": "nodegate-system", "name": SECRET}}
-COMPONENT = BASE.parent / "components" / "flannel"
 MAIN_SPEC: dict[str, Any] = {
     "flannelVersion": "0.28.10",
     "network": "172.30.0.0/16",
@@ -32,17 +31,13 @@ MAIN_SPEC: dict[str, Any] = {
 
 
 @contextmanager
-def component(cluster: Cluster) -> Iterator[None]:
-    """Have the component's objects beside the base."""
-    files = [str(path) for path in sorted(COMPONENT.glob("[0-9]*.yaml"))]
-    for file in files:
-        cluster.kubectl(*APPLY, "-f", file)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/flannelnetworks.nodegate.dev")
-    try:
+def granted(cluster: Cluster, etcd: EtcdMembers | None = None) -> Iterator[None]:
+    """Have the component's objects beside the base, and the Secret for this etcd if one is given."""
+    with component(cluster, "flannel"):
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/flannelnetworks.nodegate.dev")
+        if etcd is not None:
+            put_secret(cluster, etcd)
         yield
-    finally:
-        for file in files:
-            cluster.kubectl("delete", "-f", file)
 
 
 def put_secret(cluster: Cluster, etcd: EtcdMembers, client: str = "client", ca: str = "ca") -> None:

@@ -74,20 +74,27 @@ def finish(lab: Lab, kubeconfig: Path) -> None:
     check_log(lab.operator.log_text(), [*lab.secrets, read_kubeconfig(kubeconfig).token or "no token"])
 
 
-@pytest.fixture(scope="module")
-def shared_lab(
-    request: pytest.FixtureRequest, cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Lab]:
-    """Yield a lab for a whole module; its `OPERATOR_FLAGS`, if it has any, go to the operator."""
-    flags = (*RELIST, *getattr(request.module, "OPERATOR_FLAGS", ()))
-    lab = new_lab(cluster, account, tmp_path_factory.mktemp("operator"), flags)
+@contextmanager
+def running(cluster: Cluster, kubeconfig: Path, folder: Path, flags: Sequence[str] = RELIST) -> Iterator[Lab]:
+    """Have a clean lab with its operator ready; everything is cleaned up and its log checked afterwards."""
+    lab = new_lab(cluster, kubeconfig, folder, flags)
     lab.clean()
     lab.operator.start()
     lab.operator.wait_ready()
     try:
         yield lab
     finally:
-        finish(lab, account)
+        finish(lab, kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def shared_lab(
+    request: pytest.FixtureRequest, cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Yield a lab for a whole module; its `OPERATOR_FLAGS`, if it has any, go to the operator."""
+    flags = (*RELIST, *getattr(request.module, "OPERATOR_FLAGS", ()))
+    with running(cluster, account, tmp_path_factory.mktemp("operator"), flags) as lab:
+        yield lab
 
 
 @pytest.fixture
@@ -100,14 +107,8 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
 @pytest.fixture
 def own_lab(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Lab]:
     """Yield a lab with an operator of its own, for tests that stop or starve it."""
-    lab = new_lab(cluster, account, tmp_path)
-    lab.clean()
-    lab.operator.start()
-    lab.operator.wait_ready()
-    try:
+    with running(cluster, account, tmp_path) as lab:
         yield lab
-    finally:
-        finish(lab, account)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ judges everything, writes nothing to a request, and tells of every approval that
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hack.cluster import Cluster
 from tests.integration.lab import Lab
-from tests.integration.operator_fixtures import finish, install, new_lab
+from tests.integration.operator_fixtures import install, running
 
 pytestmark = pytest.mark.integration
 
@@ -27,13 +26,8 @@ def _beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         account = install(cluster)
         for kind, group in (("nodeclient", "system:bootstrappers"), ("selfnodeclient", "system:nodes")):
             cluster.kubectl("create", "clusterrolebinding", kind, f"--clusterrole={ROLE}:{kind}", f"--group={group}")
-        lab = new_lab(cluster, account, Path(tmp_path_factory.mktemp("operator")))
-        lab.operator.start()
-        lab.operator.wait_ready()
-        try:
+        with running(cluster, account, tmp_path_factory.mktemp("operator")) as lab:
             yield lab
-        finally:
-            finish(lab, account)
 
 
 def test_the_verdict_is_told_and_the_other_approves(beside: Lab) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing
 
 import pytest
 
@@ -10,7 +9,17 @@ from hack.cluster.etcd_members import EtcdMembers
 from nodegate.flannel.etcd.client import EtcdClient
 from nodegate.flannel.etcd.errors import Reason
 from nodegate.flannel.etcd.values import Change, Kind, Limits, Outcome, Written
-from tests.integration.etcd_lab import CONFIG, HASTY, LEASE, PATIENT, PREFIX, assert_says, client_of, refusal_of
+from tests.integration.etcd_lab import (
+    CONFIG,
+    HASTY,
+    LEASE,
+    PATIENT,
+    PREFIX,
+    assert_says,
+    client_of,
+    collected,
+    refusal_of,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -142,17 +151,6 @@ async def test_nothing_listens_anywhere(etcd: EtcdMembers) -> None:
     assert not error.outcome_unknown
 
 
-async def _collected(client: EtcdClient, revision: int, last: bytes) -> list[Change]:
-    """Return what a watch tells, up to a value."""
-    changes = []
-    async with aclosing(client.watch(revision)) as watch:
-        async for change in watch:
-            changes.append(change)
-            if change.value == last:
-                break
-    return changes
-
-
 @pytest.mark.parametrize("how", ["kill", "pause"])
 async def test_a_watch_outlives_its_member(etcd: EtcdMembers, how: str) -> None:
     """The watched member fails in the middle of twenty writes: all are told, in order, none twice."""
@@ -164,7 +162,7 @@ async def test_a_watch_outlives_its_member(etcd: EtcdMembers, how: str) -> None:
         client_of(etcd, endpoints=_from(etcd, writing)) as writer,
     ):
         revision = (await watcher.read()).revision
-        task = asyncio.create_task(_collected(watcher, revision + 1, values[-1]))
+        task = asyncio.create_task(collected(watcher, revision + 1, values[-1]))
         for value in values:
             if value == b"10":
                 await asyncio.to_thread(getattr(etcd.members[watched], how))
@@ -182,7 +180,7 @@ async def test_an_idle_watch_is_opened_again_and_misses_nothing(etcd: EtcdMember
     limits = Limits(total_s=60.0, watch_idle_s=0.2)
     async with client_of(etcd, limits=limits) as client:
         revision = (await client.read()).revision
-        task = asyncio.create_task(_collected(client, revision + 1, b"end"))
+        task = asyncio.create_task(collected(client, revision + 1, b"end"))
         await asyncio.sleep(1.0)
         etcd.etcdctl("put", f"{PREFIX}/other", "x")
         etcd.etcdctl("put", LEASE, "lease")

@@ -25,6 +25,7 @@ from tests.integration.etcd_lab import (
     PUBLIC_IP,
     assert_says,
     client_of,
+    collected,
     credentials_of,
     refusal_of,
 )
@@ -167,17 +168,6 @@ async def test_a_directory_is_never_deleted_as_a_lease(store: _Store) -> None:
     assert store.ctl("get", f"{LEASE}/inner") == "x\n"
 
 
-async def _collected(client: EtcdClient, revision: int, last: bytes) -> list[Change]:
-    """Return what a watch tells, up to a value."""
-    changes = []
-    async with aclosing(client.watch(revision)) as watch:
-        async for change in watch:
-            changes.append(change)
-            if change.value == last:
-                break
-    return changes
-
-
 @pytest.mark.parametrize("how", ["kill", "pause"])
 async def test_a_watch_outlives_its_member(store: _Store, how: str) -> None:
     """The watched member fails in the middle: every change is told, in order, none twice, none of other keys."""
@@ -185,7 +175,7 @@ async def test_a_watch_outlives_its_member(store: _Store, how: str) -> None:
     limits = Limits(total_s=60.0, watch_idle_s=1.0)
     async with store.client(limits=limits) as watcher, store.client(endpoints=members.endpoints[::-1]) as writer:
         revision = (await watcher.read()).revision
-        task = asyncio.create_task(_collected(watcher, revision + 1, b"end"))
+        task = asyncio.create_task(collected(watcher, revision + 1, b"end"))
         reserved = await writer.write_reservation(LEASE, b"a", 0)
         assert isinstance(reserved, Written)
         await asyncio.to_thread(getattr(members.members[0], how))
@@ -226,7 +216,7 @@ async def test_a_quiet_watch_does_not_fall_behind(store: _Store) -> None:
     )
     async with store.client(limits=limits) as watcher, store.client() as writer, elsewhere as other:
         revision = (await watcher.read()).revision
-        task = asyncio.create_task(_collected(watcher, revision + 1, PUBLIC_IP))
+        task = asyncio.create_task(collected(watcher, revision + 1, PUBLIC_IP))
         key = "/kube-centos/other/subnets/10.0.0.0-24"
         outcome = await other.write_reservation(key, b"0", 0)
         for number in range(1, 1010):

@@ -14,7 +14,7 @@ import pytest
 from hack.cluster import Cluster
 from hack.cluster.errors import ClusterError
 from hack.cluster.etcd_members import EtcdMembers
-from tests.integration.flannel_lab import Network, component, put_secret
+from tests.integration.flannel_lab import Network, granted
 from tests.integration.flannel_nodes import WIRE_MTU, FlannelNode, flannel_nodes, missing
 from tests.integration.lab import Lab
 
@@ -38,8 +38,7 @@ def _etcd() -> Iterator[EtcdMembers]:
 def _component(cluster: Cluster, account: object, etcd: EtcdMembers) -> Iterator[None]:
     """Apply the component before the module's operator starts; the base must be there."""
     assert account
-    with component(cluster):
-        put_secret(cluster, etcd)
+    with granted(cluster, etcd):
         yield
 
 

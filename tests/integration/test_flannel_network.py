@@ -13,7 +13,7 @@ import pytest
 from hack.cluster import Cluster
 from hack.cluster.etcd_members import EtcdMembers
 from hack.impersonation import Connection, Identity
-from tests.integration.flannel_lab import NETWORKS, SECRETS, TLS, Network, component, put_secret
+from tests.integration.flannel_lab import NETWORKS, SECRETS, TLS, Network, granted, put_secret
 from tests.integration.lab import MERGE, Lab
 
 pytestmark = pytest.mark.integration
@@ -38,8 +38,7 @@ def _etcd() -> Iterator[EtcdMembers]:
 def _component(cluster: Cluster, account: object, etcd: EtcdMembers) -> Iterator[None]:
     """Apply the component before the module's operator starts; the base must be there."""
     assert account
-    with component(cluster):
-        put_secret(cluster, etcd)
+    with granted(cluster, etcd):
         yield
 
 

@@ -12,7 +12,7 @@ from hack.cluster import Cluster
 from hack.cluster.errors import NotBuildable
 from hack.cluster.etcd_members import EtcdMembers
 from hack.cluster.etcd_v2 import EtcdV2, find_etcd_v2
-from tests.integration.flannel_lab import MAIN_SPEC, SECRET, Network, component, put_secret
+from tests.integration.flannel_lab import MAIN_SPEC, SECRET, Network, granted
 from tests.integration.lab import Lab
 
 pytestmark = pytest.mark.integration
@@ -44,8 +44,7 @@ def _etcd(v2: EtcdV2) -> Iterator[EtcdMembers]:
 def _component(cluster: Cluster, account: object, etcd: EtcdMembers) -> Iterator[None]:
     """Apply the component before the module's operator starts; the base must be there."""
     assert account
-    with component(cluster):
-        put_secret(cluster, etcd)
+    with granted(cluster, etcd):
         yield
 
 

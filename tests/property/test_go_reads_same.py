@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hack.fuzz.targets import asked
 from hack.vectors.request import Request, pem
 from nodegate.csr.decide import judge
 from nodegate.csr.model import Approve, CsrFacts, NameKind
-from nodegate.csr.parse import parse_csr
 from nodegate.enrollment.claims import ClaimIndex
 from nodegate.fields import parse_address
-from nodegate.names import CLIENT_SIGNER, SERVING_SIGNER
+from nodegate.names import SERVING_SIGNER
 from tests.builders import ROOT, load_vectors, make_case, make_enrollment, make_node
 from tests.property.strategies import bent_requests, requests, serving_requests
 
@@ -54,20 +54,6 @@ def _suitable(csr: CsrFacts) -> Any:
     return make_case(csr=csr, enrollment=enrollment, node=node, claims=ClaimIndex([enrollment]))
 
 
-def _facts(encoded: str) -> CsrFacts:
-    """Read a request as a client's or a node's, by whether it asks for names."""
-    plain = parse_csr({"spec": {"request": encoded}})
-    serving = bool(plain.pkcs10 and plain.pkcs10.extensions)
-    spec = {
-        "request": encoded,
-        "signerName": SERVING_SIGNER if serving else CLIENT_SIGNER,
-        "usages": ["digital signature", "server auth" if serving else "client auth"],
-        "username": f"system:node:{plain.node_name}" if serving else "system:bootstrap:abcdef",
-        "groups": ["system:nodes" if serving else "system:bootstrappers"],
-    }
-    return parse_csr({"spec": spec})
-
-
 def _drawn() -> list[bytes]:
     """Draw requests: right ones, wrong ones, and bent ones."""
     found: list[bytes] = []
@@ -95,7 +81,7 @@ def _pairs() -> list[_Pair]:
     assert run.returncode == 0, run.stderr
     read = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(read) == len(encoded)
-    return [_Pair(text, _facts(text), go) for text, go in zip(encoded, read, strict=True)]
+    return [_Pair(text, asked(text), go) for text, go in zip(encoded, read, strict=True)]
 
 
 def test_enough_is_approved_to_prove_something(pairs: list[_Pair]) -> None:

@@ -12,7 +12,7 @@ import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -270,10 +270,19 @@ def _as_selected(request: web.Request, told: Any, matched: set[str]) -> bytes:
     return event("DELETED", told["object"]) if known else b""
 
 
+C = TypeVar("C", bound=Cluster)
+
+
 @asynccontextmanager
 async def run_cluster() -> AsyncIterator[Cluster]:
     """Run a cluster on a free loopback port."""
-    cluster = Cluster()
+    async with served(Cluster()) as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def served(cluster: C) -> AsyncIterator[C]:
+    """Serve a cluster on a free loopback port."""
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", cluster.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)

@@ -5,9 +5,7 @@ anything. Rules: a test is named after its report; `docs/known-bugs.md` lists th
 """
 
 import asyncio
-import gc
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,49 +15,16 @@ import pytest
 from hack.vectors import manifests as m
 from nodegate.clock import now
 from nodegate.csr.apply import CSR_PATH
-from nodegate.settings import Settings
-from nodegate.startup import Operator
 from tests.unit.fake_cluster import APPROVE, NODES_PATH, Cluster, run_cluster, run_world
 from tests.unit.kube.fake_api import drop, event, lines, status, until
+from tests.unit.running import Run
+
+pytestmark = pytest.mark.usefixtures("untuned")
 
 WATCH, LIST = "watch certificatesigningrequests", "list certificatesigningrequests"
 APPROVED = [("Approved", "BootstrapApproved")]
 MANY = 150
 """More than the hundred beyond the nodes at which another approver stopped for everybody."""
-
-
-class Run:
-    """An operator that runs, as its process does."""
-
-    def __init__(self, cluster: Cluster, **settings: Any) -> None:
-        here = ("127.0.0.1", 0)
-        options = {"insecure_metrics": True, **settings}
-        self.operator = Operator(Settings(listen=here, metrics_listen=here, **options), cluster.credentials())
-        self.task = asyncio.create_task(self.operator.run())
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Return status and text of an endpoint."""
-        await until(lambda: self.operator._server.port > 0)
-        url = f"http://127.0.0.1:{self.operator._server.port}{path}"
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
-            return response.status, await response.text()
-
-    async def close(self) -> None:
-        """End it, however far it is."""
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        await self.operator.close()
-
-
-@pytest.fixture(autouse=True)
-def _collector() -> Iterator[None]:
-    """Put back what the operator tunes for its whole process."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(name="cluster")

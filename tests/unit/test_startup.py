@@ -1,11 +1,9 @@
 """The whole operator in this process, against a cluster in memory: from its start to its end."""
 
 import asyncio
-import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -16,42 +14,11 @@ from nodegate.settings import Settings
 from nodegate.startup import Operator
 from tests.unit.fake_cluster import CSR, NODE, Cluster, run_cluster
 from tests.unit.kube.fake_api import hang, until
+from tests.unit.running import Run
+
+pytestmark = pytest.mark.usefixtures("untuned")
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-
-
-class Run:
-    """An operator that runs, and what it answers."""
-
-    def __init__(self, cluster: Cluster, **settings: Any) -> None:
-        settings.setdefault("insecure_metrics", True)
-        here = ("127.0.0.1", 0)
-        self.operator = Operator(Settings(listen=here, metrics_listen=here, **settings), cluster.credentials())
-        self.task = asyncio.create_task(self.operator.run())
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Return status and text of an endpoint."""
-        await until(lambda: self.operator._server.port > 0)
-        url = f"http://127.0.0.1:{self.operator._server.port}{path}"
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
-            return response.status, await response.text()
-
-    async def close(self) -> None:
-        """End it, however far it is."""
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        await self.operator.close()
-
-
-@pytest.fixture(autouse=True)
-def _collector() -> Iterator[None]:
-    """Put back what the operator tunes for its whole process."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(name="cluster")

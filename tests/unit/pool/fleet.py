@@ -24,7 +24,7 @@ from nodegate.pool.apply import POOL_PATH
 from nodegate.pool.flow import PoolFlow
 from nodegate.pool.index import PoolIndex
 from nodegate.settings import Settings
-from tests.unit.fake_cluster import CSR, Cluster, World, _kinds, _merge
+from tests.unit.fake_cluster import CSR, Cluster, World, _kinds, _merge, served
 from tests.unit.kube.fake_api import status
 from tests.unit.pool.samples import pool_body
 
@@ -144,17 +144,8 @@ class PoolWorld(World):
 @asynccontextmanager
 async def run_pool_cluster() -> AsyncIterator[PoolCluster]:
     """Run a cluster with pools on a free loopback port."""
-    cluster = PoolCluster()
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", cluster.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cluster.server = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(PoolCluster()) as cluster:
         yield cluster
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

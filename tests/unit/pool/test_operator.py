@@ -1,8 +1,5 @@
 """The whole operator with pools in this process, and what kopf calls for pools."""
 
-import gc
-import signal
-from collections.abc import Iterator
 from typing import Any
 
 import kopf
@@ -13,18 +10,7 @@ from nodegate.pool.handlers import register
 from tests.unit.kube.fake_api import until
 from tests.unit.pool.fleet import PoolCluster, run_pool_cluster
 from tests.unit.pool.samples import pool_body
-from tests.unit.test_startup import Run
-
-
-@pytest.fixture(name="untuned")
-def _untuned() -> Iterator[None]:
-    """Put back what the operator tunes for its whole process."""
-    before = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*before)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+from tests.unit.running import Run
 
 
 def _ready(cluster: PoolCluster) -> bool:
